@@ -1,0 +1,1 @@
+"""One module for each system that the ports are joined to."""

@@ -1,0 +1,253 @@
+"""The records that jobs, ports and adapters speak. All are frozen; all times are aware and in UTC."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+def blob_id(source: str, name: str) -> str:
+    """Return the identity of a blob: 64 hex digits over the source's key and the name, legal as a Cosmos id and a Search key."""
+    return hashlib.sha256(f"{source}\0{name}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One version of a blob, as a listing or a HEAD tells it.
+
+    `name` is the path below the source with forward slashes, always encodable as UTF-8, and ordered by its UTF-8 bytes.
+    """
+
+    source: str
+    name: str
+    etag: str
+    modified: datetime
+    size: int
+
+    @property
+    def id(self) -> str:
+        """The identity of the blob, whatever its version."""
+        return blob_id(self.source, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A name in a listing that is no blob to settle: a device, a folder link, or a folder that could not be read.
+
+    `unread` is true when blobs may lie behind it that this listing did not show: such a scan is not complete.
+    """
+
+    name: str
+    reason: str
+    unread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing, ascending by the bytes of the name. `last` is the name to go on after; a page may be empty."""
+
+    blobs: tuple[Blob, ...]
+    odd: tuple[Odd, ...] = ()
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A label and how sure the model is of it, from 0 to 1."""
+
+    name: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the pixels and their file say by themselves, the same for every classifier.
+
+    `width` and `height` are in pixels as shown (after EXIF orientation); `colours` are names, most common first;
+    `latitude` and `longitude` are in degrees; `taken` is the camera's own time, read as UTC where it names no zone.
+    """
+
+    width: int
+    height: int
+    format: str
+    colours: tuple[str, ...] = ()
+    frames: int = 1
+    taken: datetime | None = None
+    camera: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a classifier answered about some bytes.
+
+    `tags` descend by confidence. `embedding` is little-endian float32, L2-normalised; `answered` is the model version that replied.
+    """
+
+    tags: tuple[Tag, ...]
+    caption: str
+    caption_confidence: float
+    facts: Facts
+    answered: str
+    embedding: bytes | None = field(default=None, repr=False)
+
+
+class Outcome(StrEnum):
+    """How one blob version was settled."""
+
+    CLASSIFIED = "classified"
+    REUSED = "reused"
+    DEFERRED = "deferred"
+    DEAD = "dead"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a version is dead or deferred: `attempts` made so far, and for a deferred one when it is due again."""
+
+    failure_class: str
+    reason: str
+    attempts: int = 1
+    next_try: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who is about to pay for which version, asked how, until when by the store's clock."""
+
+    owner: str
+    etag: str
+    asked: str
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the ledger knows of one blob.
+
+    `etag`, `modified` and `size` name the version that `outcome` is about (`outcome` is None while only claimed).
+    `analysis` is true of the bytes of `analysed`, which is an older etag while a newer version is deferred.
+    `rev` grows with every change of what the index should show. `version` is the store's own token for
+    conditional writes, None for a record that is not stored.
+    """
+
+    id: str
+    source: str
+    name: str
+    etag: str
+    modified: datetime
+    size: int
+    asked: str = ""
+    outcome: Outcome | None = None
+    content_hash: str | None = None
+    analysis: Analysis | None = None
+    analysed: str | None = None
+    failure: Failure | None = None
+    claim: Claim | None = None
+    rev: int = 0
+    run_id: str = ""
+    settled: datetime | None = None
+    unpublished: str | None = None
+    version: str | None = None
+
+
+def shown(record: Record) -> bool:
+    """Say whether the index should hold a document for this record."""
+    return record.analysis is not None and record.outcome not in (Outcome.DEAD, Outcome.GONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The place inside an unfinished scan: every name up to `after` is stored and published. The rest is frozen at its start.
+
+    `started` is the scan's start by the storage service's clock; `lower` the oldest change it looks at (None: all).
+    """
+
+    started: datetime
+    lower: datetime | None
+    scope: str
+    after: str | None = None
+    unread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Progress of the sweeps over one source and prefix. `fence` is the lease token of its last writer."""
+
+    watermark: datetime | None = None
+    scope: str = ""
+    checkpoint: Checkpoint | None = None
+    from_now: datetime | None = None
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The timed right to sweep one source. `token` grows with every new owner; `expires` is by the store's clock."""
+
+    owner: str
+    token: int
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPage:
+    """The ids that a page has begun to store and that are not yet checkpointed."""
+
+    owner: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The bytes of one blob version, on their way to a classifier."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a classifier takes: formats by their Pillow names, sides in pixels (inclusive), encoded size in bytes."""
+
+    formats: frozenset[str]
+    min_side: int
+    max_side: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run did. `listed` is the sum of the seven counts after it, always; `seconds` is wall time."""
+
+    run_id: str
+    job: str
+    source: str
+    status: str
+    started: datetime
+    listed: int = 0
+    classified: int = 0
+    reused: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    deferred: int = 0
+    dead: int = 0
+    gone: int = 0
+    retried: int = 0
+    published: int = 0
+    unpublished: int = 0
+    removed: int = 0
+    calls: int = 0
+    unknown_calls: int = 0
+    throttled: int = 0
+    unread: int = 0
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    cost: float = 0.0
+    watermark: datetime | None = None
+    checkpoint: str | None = None
+    message: str = ""

@@ -1,0 +1,162 @@
+"""What the jobs need from the outside. The docstrings are the contracts; `tests/contract` runs them over every adapter."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from jobs.model import Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Record, Report, Scan
+
+type Document = Scan | Lease | OpenPage | Report
+
+
+class Source(Protocol):
+    """Where the blobs are. `key` names account and container (or folder), not the prefix: it is part of every id."""
+
+    key: str
+
+    def pages(self, *, after: str | None = None, prefix: str = "") -> AsyncIterator[Page]:
+        """List the blobs whose names come after `after`, in ascending order of the names' UTF-8 bytes, page by page.
+
+        Never holds more than a page in memory. Pages may be short or empty; only the end of the iterator is the end.
+        Whatever is there from before the listing began until it ended is listed once; what comes or goes meanwhile may
+        be listed or not. What cannot be read is reported as `Odd` with `unread`, and the listing goes on.
+        Raises Misconfigured when the source is not there or may not be read at all, Transient for a passing fault.
+        """
+        ...
+
+    async def read(self, blob: Blob, *, limit: int | None = None) -> bytes:
+        """Return the bytes of exactly this version, or its first `limit` bytes.
+
+        Raises Changed when the blob is another version now (or became one while it was read), Gone when it is not there,
+        Rejected when this one blob may not or cannot be read for good, Transient for a passing fault.
+        """
+        ...
+
+    async def head(self, name: str) -> Blob | None:
+        """Return the version that is there now, None when there is none."""
+        ...
+
+    async def now(self) -> datetime:
+        """Return the time by the clock that stamps the blobs."""
+        ...
+
+
+class Classifier(Protocol):
+    """What turns bytes into an analysis. `asked` is the fingerprint that decides payment; `price` is per call, 0 when free."""
+
+    asked: str
+    limits: Limits
+    price: float
+
+    async def classify(self, image: Image) -> Analysis:
+        """Analyse one image; concurrent calls are expected and may be batched inside.
+
+        Raises Rejected for a fault of the image, Transient for a passing fault (`unknown` when it may have been billed),
+        Refused or Misconfigured for a fault that every other image would meet as well. Does not retry.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """The records, one for each blob id."""
+
+    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
+        """Return the records that exist, by id, in one query; embeddings are left out unless `vectors`."""
+        ...
+
+    async def answers(self, hashes: Sequence[str], asked: str) -> Mapping[str, Record]:
+        """Return for each content hash one record whose bytes had that hash and were analysed as `asked`, embedding included.
+
+        An analysis is found by `asked` of the record that holds it; a hash without one is left out.
+        """
+        ...
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Record | None]:
+        """Write each record if the stored one is still at `record.version` (None: if there is none), durably, in order.
+
+        Returns for each record what was stored, with its new version, or None where it lost: one loser does not sink the
+        others. No id may come twice in one call. An analysis without embedding, of unchanged `analysed`, keeps the stored
+        embedding.
+        """
+        ...
+
+    def scan(
+        self,
+        source: str,
+        *,
+        outcomes: Sequence[Outcome] = (),
+        due: datetime | None = None,
+        prefix: str = "",
+        after: str | None = None,
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Stream a source's records in ascending order of the names' UTF-8 bytes, in batches, without embeddings.
+
+        `outcomes` chooses (empty: all), `due` keeps only those whose next try is at or before it, `after` is exclusive.
+        """
+        ...
+
+
+class Tally(Protocol):
+    """Counts over the ledger."""
+
+    async def tally(self, source: str) -> Mapping[tuple[str, str], int]:
+        """Return the number of records by (outcome, failure class); the class is empty where there is no failure."""
+        ...
+
+
+class State(Protocol):
+    """Small documents that say how far the runs are: scans, leases, open pages, reports.
+
+    Every write is conditional, so that whoever lost its right is refused.
+    """
+
+    async def get[D: (Scan, Lease, OpenPage, Report)](self, kind: type[D], key: str) -> tuple[D, str] | None:
+        """Return the document and its version, None when there is none."""
+        ...
+
+    async def put(self, key: str, document: Document, version: str | None) -> str:
+        """Write the document if it is still at `version` (None: if there is none); return the new version.
+
+        Raises Conflict otherwise. Durable when it returns.
+        """
+        ...
+
+    async def remove(self, kind: type[Document], key: str, version: str | None = None) -> None:
+        """Remove the document, if it is at `version` where one is given; absent is fine. Raises Conflict otherwise."""
+        ...
+
+    async def list[D: (Scan, Lease, OpenPage, Report)](
+        self, kind: type[D], prefix: str, *, last: int | None = None
+    ) -> Sequence[tuple[str, D, str]]:
+        """Return (key, document, version) of the keys that begin with `prefix`, ascending; only the `last` so many if given."""
+        ...
+
+
+class Clock(Protocol):
+    """A clock that several processes share: the store's."""
+
+    async def now(self) -> datetime:
+        """Return the store's time; leases and claims expire by it."""
+        ...
+
+
+class Index(Protocol):
+    """The projection of the store that people search."""
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        """Replace whole documents by those of these records, in a batch; searchable when it returns, or soon after.
+
+        Records carry their embeddings. Returns None for each document that is durably there, else the reason why the index
+        will never take it. Raises Transient or StorageFailed when the batch as a whole failed: then any part may be there.
+        """
+        ...
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        """Remove these documents; absent ones are fine."""
+        ...
+
+    def revisions(self, source: str) -> AsyncIterator[Sequence[tuple[str, str, int]]]:
+        """Stream (name, id, rev) of every document of a source, ascending by the names' UTF-8 bytes."""
+        ...

@@ -1,0 +1,1 @@
+"""Finding images: documents, queries and the indexes that answer them."""
