@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from jobs.model import Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Record, Report, Scan
 
-type Document = Scan | Lease | OpenPage | Report
+Document = Scan | Lease | OpenPage | Report
+D = TypeVar("D", Scan, Lease, OpenPage, Report)
 
 
 class Source(Protocol):
@@ -112,7 +113,7 @@ class State(Protocol):
     Every write is conditional, so that whoever lost its right is refused.
     """
 
-    async def get[D: (Scan, Lease, OpenPage, Report)](self, kind: type[D], key: str) -> tuple[D, str] | None:
+    async def get(self, kind: type[D], key: str) -> tuple[D, str] | None:
         """Return the document and its version, None when there is none."""
         ...
 
@@ -127,9 +128,7 @@ class State(Protocol):
         """Remove the document, if it is at `version` where one is given; absent is fine. Raises Conflict otherwise."""
         ...
 
-    async def list[D: (Scan, Lease, OpenPage, Report)](
-        self, kind: type[D], prefix: str, *, last: int | None = None
-    ) -> Sequence[tuple[str, D, str]]:
+    async def list(self, kind: type[D], prefix: str, *, last: int | None = None) -> Sequence[tuple[str, D, str]]:
         """Return (key, document, version) of the keys that begin with `prefix`, ascending; only the `last` so many if given."""
         ...
 

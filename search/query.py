@@ -12,7 +12,7 @@ from jobs.model import Tag
 FACETS = ("tags", "folder", "format", "colours", "camera", "year")
 """Fields that can be counted."""
 
-type Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
+Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
 
 
 @dataclass(frozen=True, slots=True)
