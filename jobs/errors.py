@@ -70,6 +70,10 @@ class Refused(SweepError):
     """A service will not serve any call (quota spent, model retired, forbidden): stop the run at once. Exit status 1."""
 
 
+class Halted(SweepError):
+    """The run admits no more work (budget, deadline, Ctrl-C): give the blob back as it was."""
+
+
 class Conflict(SweepError):
     """A conditional write lost: the document is not the version that it was read at."""
 

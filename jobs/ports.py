@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -17,7 +17,7 @@ class Source(Protocol):
 
     key: str
 
-    def pages(self, *, after: str | None = None, prefix: str = "") -> AsyncIterator[Page]:
+    def pages(self, *, after: str | None = None, prefix: str = "") -> AsyncGenerator[Page, None]:
         """List the blobs whose names come after `after`, in ascending order of the names' UTF-8 bytes, page by page.
 
         Never holds more than a page in memory. Pages may be short or empty; only the end of the iterator is the end.

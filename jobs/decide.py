@@ -1,0 +1,131 @@
+"""The decisions of a settlement, pure: what to do with a blob, and what its record becomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from jobs.model import Analysis, Blob, Claim, Failure, Limits, Outcome, Record
+
+
+class Verdict(StrEnum):
+    """What the ledger says of a listed version: settled already, to be waited for, or to be taken."""
+
+    UNCHANGED = "unchanged"
+    WAIT = "wait"
+    TAKE = "take"
+
+
+def judge(blob: Blob, record: Record | None, *, asked: str, now: datetime) -> Verdict:
+    """Decide from the record alone; `now` is the store's time, `asked` the fingerprint of the classifier in use."""
+    if record is None or record.etag != blob.etag:
+        return Verdict.TAKE
+    if record.outcome is Outcome.DEFERRED:
+        due = record.failure is None or record.failure.next_try is None or record.failure.next_try <= now
+        return Verdict.TAKE if due else Verdict.WAIT
+    if record.outcome in (None, Outcome.GONE) or record.asked != asked:
+        return Verdict.TAKE
+    return Verdict.UNCHANGED
+
+
+def claim(blob: Blob, record: Record | None, mark: Claim, *, run_id: str) -> Record:
+    """Return the record that says this version is about to be paid for.
+
+    It is a deferral that is due when the claim expires: a version whose claimant died is found like any other deferred one.
+    What the index shows of an older version stays.
+    """
+    base = record or Record(blob.id, blob.source, blob.name, blob.etag, blob.modified, blob.size)
+    attempts = base.failure.attempts if base.failure and base.outcome is Outcome.DEFERRED and base.etag == blob.etag else 0
+    return replace(
+        base,
+        etag=blob.etag,
+        modified=blob.modified,
+        size=blob.size,
+        asked=mark.asked,
+        outcome=Outcome.DEFERRED,
+        content_hash=base.content_hash if base.etag == blob.etag else None,
+        failure=Failure("claimed", f"being classified by run {run_id}", attempts, mark.expires),
+        claim=mark,
+        run_id=run_id,
+    )
+
+
+def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: bool, now: datetime) -> Record:
+    """Return the record of a version that has its analysis."""
+    return replace(
+        record,
+        outcome=Outcome.REUSED if reused else Outcome.CLASSIFIED,
+        content_hash=content_hash,
+        analysis=analysis,
+        analysed=record.etag,
+        failure=None,
+        claim=None,
+        rev=record.rev + 1,
+        settled=now,
+        unpublished=None,
+    )
+
+
+def dead(record: Record, failure_class: str, reason: str, *, now: datetime, content_hash: str | None = None) -> Record:
+    """Return the record of a version that cannot be classified. What the index showed of an older version goes."""
+    return replace(
+        record,
+        outcome=Outcome.DEAD,
+        content_hash=content_hash,
+        analysis=None,
+        analysed=None,
+        failure=Failure(failure_class, reason, _attempts(record) + 1),
+        claim=None,
+        rev=record.rev + (record.analysis is not None),
+        settled=now,
+        unpublished=None,
+    )
+
+
+def gone(record: Record, *, now: datetime) -> Record:
+    """Return the tombstone of a blob that is not there any more."""
+    return replace(
+        record,
+        outcome=Outcome.GONE,
+        analysis=None,
+        analysed=None,
+        failure=None,
+        claim=None,
+        rev=record.rev + (record.analysis is not None),
+        settled=now,
+        unpublished=None,
+    )
+
+
+def deferred(
+    record: Record, failure_class: str, reason: str, *, now: datetime, distance: timedelta = timedelta(), counts: bool = True
+) -> Record:
+    """Return the record of a version to try again after `distance`. `counts` is false when the attempt proves nothing."""
+    failure = Failure(failure_class, reason, _attempts(record) + counts, now + distance)
+    return replace(record, outcome=Outcome.DEFERRED, failure=failure, claim=None, settled=now)
+
+
+def disown(record: Record, *, now: datetime) -> Record:
+    """Return the record without the claim of an owner that is known to be dead, due at once."""
+    failure = record.failure and replace(record.failure, failure_class="interrupted", reason="its run died", next_try=now)
+    return replace(record, claim=None, failure=failure)
+
+
+def distance(attempts: int, *, first: timedelta = timedelta(minutes=1), most: timedelta = timedelta(days=1)) -> timedelta:
+    """Return how long to wait after so many failed attempts (from 1): `first`, growing fourfold, at most `most`."""
+    factor: int = 4 ** min(max(attempts, 1) - 1, 12)
+    return min(most, first * factor)
+
+
+def refusal(blob: Blob, limits: Limits) -> tuple[str, str] | None:
+    """Return (failure class, reason) when the listing alone tells that this image cannot be classified."""
+    if blob.size == 0:
+        return "empty", "the file is empty"
+    if blob.size > limits.max_bytes:
+        return "too-large", f"{blob.size:,} bytes, more than the {limits.max_bytes:,} that the classifier takes"
+    return None
+
+
+def _attempts(record: Record) -> int:
+    return record.failure.attempts if record.failure else 0

@@ -1,0 +1,144 @@
+"""What the pages of one run share: its name, its terms, its counts, and whether it still admits work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from jobs.errors import SweepError, Transient
+from jobs.model import Analysis, Outcome
+from jobs.retry import Policy
+from jobs.throttle import Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a run settles by. Seconds unless said otherwise.
+
+    A crash repeats at most `concurrency` + `write_buffer` calls. `scope` names the filters, so that a changed one is noticed.
+    """
+
+    concurrency: int = 32
+    max_flying_bytes: int = 128 << 20
+    per_second: float | None = None
+    write_buffer: int = 64
+    linger: float = 0.25
+    call_seconds: float = 60.0
+    lease_seconds: float = 180.0
+    attempts: int = 5
+    retry: Policy = field(default_factory=Policy)
+    lookback: timedelta = timedelta(minutes=15)
+    pages_in_flight: int = 3
+    deferred_share: int = 500
+    max_calls: int | None = None
+    scope: str = ""
+
+    @property
+    def claim_seconds(self) -> float:
+        """How long a claim lives: longer than all tries of the call that it covers."""
+        return self.lease_seconds + self.retry.seconds + self.call_seconds
+
+
+@dataclass(slots=True)
+class Counts:
+    """The running figures of a run; `seen` is what the listing has shown so far."""
+
+    seen: int = 0
+    listed: int = 0
+    classified: int = 0
+    reused: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    deferred: int = 0
+    dead: int = 0
+    gone: int = 0
+    retried: int = 0
+    published: int = 0
+    unpublished: int = 0
+    removed: int = 0
+    calls: int = 0
+    unknown_calls: int = 0
+    throttled: int = 0
+    unread: int = 0
+
+    def settle(self, outcome: Outcome, number: int = 1) -> None:
+        """Count blob versions that came to an outcome."""
+        self.listed += number
+        match outcome:
+            case Outcome.CLASSIFIED:
+                self.classified += number
+            case Outcome.REUSED:
+                self.reused += number
+            case Outcome.DEFERRED:
+                self.deferred += number
+            case Outcome.DEAD:
+                self.dead += number
+            case Outcome.GONE:
+                self.gone += number
+
+    def leave(self, number: int = 1) -> None:
+        """Count blob versions that were settled before."""
+        self.listed += number
+        self.unchanged += number
+
+    def skip(self, number: int = 1) -> None:
+        """Count names that are not to be settled."""
+        self.listed += number
+        self.skipped += number
+
+
+@dataclass(slots=True)
+class Run:
+    """One run in this process.
+
+    `answering` holds the analyses by content hash that are asked for or not yet stored, so that identical bytes in flight are
+    paid once. `halted` is the error that stopped the run; `storm` counts the passing failures since the last success.
+    """
+
+    run_id: str
+    owner: str
+    terms: Terms
+    throttle: Throttle
+    counts: Counts = field(default_factory=Counts)
+    may_go_on: Callable[[], bool] = lambda: True
+    answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)
+    halted: SweepError | None = None
+    exhausted: bool = False
+    storm: int = 0
+
+    def admits(self) -> bool:
+        """Say whether a new piece of work may begin."""
+        return self.halted is None and not self.exhausted and self.may_go_on()
+
+    def halt(self, error: SweepError) -> None:
+        """Stop admitting because of `error`; the first one counts."""
+        if self.halted is None:
+            self.halted = error
+
+    def spend(self) -> bool:
+        """Count a call if the budget allows one more, else stop admitting."""
+        if self.terms.max_calls is not None and self.counts.calls >= self.terms.max_calls:
+            self.exhausted = True
+            return False
+        self.counts.calls += 1
+        return True
+
+    def fared(self, error: Transient | None) -> None:
+        """Learn how a call ended: a row of passing failures without one success stops the run instead of deferring an archive."""
+        if error is None:
+            self.storm = 0
+            return
+        self.counts.throttled += error.throttled
+        self.counts.unknown_calls += error.unknown
+        self.storm += 1
+        if self.storm >= max(2 * self.terms.concurrency, 20):
+            self.halt(
+                Transient(
+                    "classify",
+                    "",
+                    f"{self.storm} calls in a row failed, the last one: {error}",
+                    hint="The run is paused, nothing is marked dead; run it again when the service is well.",
+                )
+            )

@@ -1,0 +1,245 @@
+"""Settle: bring blob versions to an outcome, a page at a time: claim, read, hash, reuse or classify, store."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from jobs import decide
+from jobs.errors import Changed, Gone, Halted, Rejected, SweepError, Transient
+from jobs.model import Analysis, Blob, Claim, Image, Outcome, Record
+from jobs.pixels import named_image, sniff
+from jobs.ports import Classifier, Clock, Ledger, Source
+from jobs.retry import retry
+from jobs.run import Run
+
+SNIFF_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The ports that settling needs."""
+
+    source: Source
+    classifier: Classifier
+    ledger: Ledger
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A blob version with the record that claims it."""
+
+    blob: Blob
+    record: Record
+
+
+async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> list[tuple[Blob, Record | None]]:
+    """Look a page up in the ledger, count what is settled, waited for or no image, and return what is to be taken."""
+    known = await retry(lambda: parts.ledger.look_up([blob.id for blob in blobs]), run.terms.retry)
+    now = await parts.clock.now()
+    taken: list[tuple[Blob, Record | None]] = []
+    doubtful: list[tuple[Blob, Record | None]] = []
+    for blob in blobs:
+        record = known.get(blob.id)
+        match decide.judge(blob, record, asked=parts.classifier.asked, now=now):
+            case decide.Verdict.UNCHANGED:
+                run.counts.leave()
+            case decide.Verdict.WAIT:
+                run.counts.settle(Outcome.DEFERRED)
+            case decide.Verdict.TAKE:
+                (taken if record or named_image(blob.name) else doubtful).append((blob, record))
+    taken += await _images(doubtful, parts=parts, run=run)
+    return taken
+
+
+async def _images(doubtful: Sequence[tuple[Blob, Record | None]], *, parts: Parts, run: Run) -> list[tuple[Blob, Record | None]]:
+    """Keep what its first bytes call an image, though its name does not; count the rest as skipped."""
+
+    async def look(blob: Blob) -> bool:
+        async with run.throttle.permit(0):
+            try:
+                return sniff(await parts.source.read(blob, limit=SNIFF_BYTES)) is not None
+            except (Changed, Transient):
+                return True  # settled like an image: deferred, and looked at again
+            except (Gone, Rejected):
+                return False
+
+    verdicts = await asyncio.gather(*(look(blob) for blob, _ in doubtful))
+    run.counts.skip(verdicts.count(False))
+    return [pair for pair, image in zip(doubtful, verdicts, strict=True) if image]
+
+
+async def claim(pairs: Sequence[tuple[Blob, Record | None]], *, parts: Parts, run: Run) -> list[Taken]:
+    """Claim a page in one bulk write. What another process took in this moment is its to settle, and counts as deferred."""
+    if not pairs:
+        return []
+    now = await parts.clock.now()
+    asked = parts.classifier.asked
+    expires = now + timedelta(seconds=run.terms.claim_seconds)
+    marked = [decide.claim(blob, record, Claim(run.owner, blob.etag, asked, expires), run_id=run.run_id) for blob, record in pairs]
+    stored = await retry(lambda: parts.ledger.write(marked), run.terms.retry)
+    taken = [Taken(blob, record) for (blob, _), record in zip(pairs, stored, strict=True) if record is not None]
+    run.counts.settle(Outcome.DEFERRED, len(pairs) - len(taken))
+    return taken
+
+
+async def settle(taken: Sequence[Taken], *, parts: Parts, run: Run) -> list[Record]:
+    """Bring claimed versions to an outcome and store it; return what was stored, embeddings included.
+
+    Whatever stops the run shows in `run.halted`; answers that were paid for are stored all the same, and what was not begun is
+    given back. Anything that is not a SweepError is a bug and escapes.
+    """
+    done: asyncio.Queue[Record] = asyncio.Queue()
+
+    async def one(item: Taken) -> None:
+        done.put_nowait(await _outcome(item, parts=parts, run=run))
+
+    async with asyncio.TaskGroup() as group:
+        writer = group.create_task(_store(done, len(taken), parts=parts, run=run))
+        for item in taken:
+            group.create_task(one(item))
+    return writer.result()
+
+
+async def _store(done: asyncio.Queue[Record], expected: int, *, parts: Parts, run: Run) -> list[Record]:
+    """Write finished records in batches until all `expected` came; a batch waits at most `linger` seconds to fill."""
+    stored: list[Record] = []
+    failed = False
+    while expected:
+        batch = await _batch(done, min(expected, run.terms.write_buffer), linger=run.terms.linger)
+        expected -= len(batch)
+        if failed:
+            continue
+        try:
+            stored += await _write(batch, parts=parts, run=run)
+        except SweepError as error:
+            run.halt(error)
+            failed = True
+    return stored
+
+
+async def _batch(done: asyncio.Queue[Record], most: int, *, linger: float) -> list[Record]:
+    batch = [await done.get()]
+    try:
+        async with asyncio.timeout(linger):
+            while len(batch) < most:
+                batch.append(await done.get())
+    except TimeoutError:
+        pass
+    return batch
+
+
+async def _write(batch: Sequence[Record], *, parts: Parts, run: Run) -> list[Record]:
+    """Store a batch; where a record moved under us, what another process did stands, unless our claim is still on it."""
+    pending = list(batch)
+    stored: list[Record] = []
+    while pending:
+        written = await retry(partial(parts.ledger.write, pending), run.terms.retry)
+        lost = [ours for ours, theirs in zip(pending, written, strict=True) if theirs is None]
+        for ours, kept in zip(pending, written, strict=True):
+            if kept is not None and kept.outcome is not None:
+                run.counts.settle(kept.outcome)
+                stored.append(replace(kept, analysis=ours.analysis))
+        current = await retry(partial(parts.ledger.look_up, [record.id for record in lost]), run.terms.retry) if lost else {}
+        pending = []
+        for ours in lost:
+            theirs = current.get(ours.id)
+            if theirs is not None and theirs.claim is not None and theirs.claim.owner == run.owner:
+                pending.append(replace(ours, version=theirs.version, rev=max(ours.rev, theirs.rev + 1)))
+            else:
+                run.counts.settle(Outcome.DEFERRED)
+    for record in batch:
+        if record.content_hash is not None:
+            run.answering.pop(record.content_hash, None)
+    return stored
+
+
+async def _outcome(item: Taken, *, parts: Parts, run: Run) -> Record:
+    """Settle one claimed version; every expected failure becomes an outcome here."""
+    async with run.throttle.permit(item.blob.size):
+        try:
+            if not run.admits():
+                raise Halted("classify", item.blob.name, "the run stopped before its turn")
+            return await _answer(item, parts=parts, run=run)
+        except SweepError as error:
+            return _failed(item.record, error, run=run, now=await parts.clock.now())
+
+
+def _failed(record: Record, error: SweepError, *, run: Run, now: datetime) -> Record:
+    """Return the record of a version that got no answer; what is not the image's fault, and does not pass, halts the run."""
+    match error:
+        case Rejected():
+            return decide.dead(record, error.failure_class, error.cause, now=now)
+        case Gone():
+            return decide.gone(record, now=now)
+        case Changed():
+            return decide.deferred(record, "changed", error.cause, now=now, counts=False)
+        case Transient():
+            return _again(record, error, run=run, now=now)
+        case Halted():
+            pass
+        case _:
+            run.halt(error)
+    return decide.deferred(record, "interrupted", "the run stopped before its turn", now=now, counts=False)
+
+
+def _again(record: Record, error: Transient, *, run: Run, now: datetime) -> Record:
+    """Defer a version after a passing failure; dead after too many, unless the failures are everybody's."""
+    counts = not run.storm or run.counts.classified > 0
+    attempts = (record.failure.attempts if record.failure else 0) + counts
+    if attempts >= run.terms.attempts:
+        return decide.dead(record, error.failure_class, f"given up after {attempts} attempts: {error.cause}", now=now)
+    wait = decide.distance(attempts)
+    return decide.deferred(record, error.failure_class, error.cause, now=now, distance=wait, counts=counts)
+
+
+async def _answer(item: Taken, *, parts: Parts, run: Run) -> Record:
+    """Read the bytes of exactly this version, and answer from what was paid before, else by a call."""
+    blob = item.blob
+    refused = decide.refusal(blob, parts.classifier.limits)
+    if refused:
+        raise Rejected("classify", blob.name, refused[1], failure_class=refused[0])
+    data = await retry(lambda: parts.source.read(blob), run.terms.retry)
+    content_hash = hashlib.sha256(data).hexdigest()
+    flying = run.answering.get(content_hash)
+    if flying is not None:
+        analysis, reused = await asyncio.shield(flying), True
+    else:
+        flying = run.answering[content_hash] = asyncio.get_running_loop().create_future()
+        try:
+            analysis, reused = await _reuse_or_call(Image(blob.name, data), content_hash, parts=parts, run=run)
+        except BaseException as error:
+            del run.answering[content_hash]
+            flying.set_exception(
+                error if isinstance(error, SweepError) else Transient("classify", blob.name, "the call was cut off")
+            )
+            flying.exception()  # seen: nobody else may be waiting for it
+            raise
+        flying.set_result(analysis)
+    return decide.answered(item.record, analysis, content_hash=content_hash, reused=reused, now=await parts.clock.now())
+
+
+async def _reuse_or_call(image: Image, content_hash: str, *, parts: Parts, run: Run) -> tuple[Analysis, bool]:
+    found = await retry(lambda: parts.ledger.answers([content_hash], parts.classifier.asked), run.terms.retry)
+    if content_hash in found and (analysis := found[content_hash].analysis) is not None:
+        return analysis, True
+    return await retry(lambda: _call(image, parts=parts, run=run), run.terms.retry, failed=run.fared), False
+
+
+async def _call(image: Image, *, parts: Parts, run: Run) -> Analysis:
+    """Make one call, which counts, within its time."""
+    await run.throttle.pace()
+    if not run.spend():
+        raise Halted("classify", image.name, "the budget of calls is spent")
+    try:
+        async with asyncio.timeout(run.terms.call_seconds):
+            analysis = await parts.classifier.classify(image)
+    except TimeoutError as error:
+        raise Transient("classify", image.name, "no answer in time", unknown=True, failure_class="timeout") from error
+    run.fared(None)
+    return analysis
