@@ -1,0 +1,64 @@
+"""The settings of a deployment: `IMAGESWEEP_*` in the environment, or in a file `.env` for trials."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobs.errors import Misconfigured
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Lists are separated by commas; each field says what it means in its description."""
+
+    model_config = SettingsConfigDict(env_prefix="IMAGESWEEP_", env_file=".env", extra="ignore", frozen=True)
+
+    source: str = Field("folder:samples", description="Where the images are: KIND:LOCATION, several separated by commas.")
+    classifier: str = Field("onnx:efficientnet-lite0", description="What looks at them: KIND:LOCATION.")
+    store: str = Field("sqlite:.imagesweep/results.db", description="Where results are kept: KIND:LOCATION.")
+    index: str = Field("tantivy:.imagesweep/index", description="Where they are searched: KIND:LOCATION.")
+    include: str = Field("", description="Globs of names to take, separated by commas; empty takes all.")
+    exclude: str = Field("", description="Globs of names to leave, separated by commas; `thumbs/**` is not even entered.")
+    follow_folders: bool = Field(False, description="Follow links to folders.")
+    page: int = Field(500, ge=1, le=5000, description="Names in a page, the unit of claiming, publishing and checkpoints.")
+    pages_in_flight: int = Field(3, ge=1, le=32, description="Pages worked on at once.")
+    concurrency: int = Field(48, ge=1, le=1024, description="Images in flight at once.")
+    write_buffer: int = Field(
+        64, ge=1, le=1000, description="Results that may wait to be stored; a crash repeats at most these and those in flight."
+    )
+    in_flight_mb: int = Field(64, ge=1, description="Encoded megabytes in memory at once.")
+    max_mb: int = Field(64, ge=1, description="Largest encoded image, in megabytes; larger ones are dead letters.")
+    max_megapixels: int = Field(
+        100, ge=1, description="Largest decoded image, in megapixels; larger ones are refused by their header."
+    )
+    workers: int = Field(0, ge=0, description="Processes that decode and classify; 0 is one for each core.")
+    decode_seconds: float = Field(
+        20.0, gt=0, description="Time for a batch of eight images in a worker; what hangs longer is dead."
+    )
+    calls_per_second: float | None = Field(None, gt=0, description="Ceiling of classifier calls a second.")
+    call_seconds: float = Field(60.0, gt=0, description="Time for one classifier call.")
+    attempts: int = Field(5, ge=1, description="Attempts at a blob over several sweeps before it is a dead letter.")
+    lookback: timedelta = Field(
+        timedelta(minutes=15), description="Overlap below the watermark, in seconds or as ISO 8601 (PT15M)."
+    )
+    lease_seconds: float = Field(180.0, gt=0, description="Length of the lease of a source.")
+    guard_calls: int = Field(1000, ge=0, description="Paid calls ahead from which a sweep asks for --yes or --max-calls.")
+
+
+def load() -> Settings:
+    """Read the settings. Raises Misconfigured naming the first wrong one."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"IMAGESWEEP_{'_'.join(map(str, first['loc'])).upper()}"
+        raise Misconfigured(
+            "read", name, f"{first['input']!r}: {first['msg']}", hint="docs/operations.md lists the settings."
+        ) from error
+
+
+def several(text: str) -> tuple[str, ...]:
+    """Split a list at its commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
