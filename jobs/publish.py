@@ -11,6 +11,7 @@ from jobs.model import Record, shown
 from jobs.ports import Index, Ledger
 from jobs.retry import retry
 from jobs.run import Run
+from jobs.write import write
 
 ROUNDS = 10
 """How often a record may move under the hands of one publish before that is a fault of its own."""
@@ -35,7 +36,7 @@ async def publish(records: Sequence[Record], *, ledger: Ledger, index: Index, ru
             if record.id in current and record.id not in moved and current[record.id].unpublished != refused.get(record.id)
         ]
         if marks:
-            written = await retry(partial(ledger.write, marks), run.terms.retry)
+            written = await write(ledger, marks, run.terms.retry)
             moved += [ours.id for ours, kept in zip(marks, written, strict=True) if kept is None]
         todo = list((await retry(partial(ledger.look_up, moved, vectors=True), run.terms.retry)).values()) if moved else []
     raise StorageFailed("publish", todo[0].name, "its record keeps changing while it is published", hint="Run the sweep again.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobs.errors import SweepError, Transient
 from jobs.model import Analysis, Outcome
@@ -91,7 +91,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Run:
-    """One run in this process.
+    """One run in this process. `now` is the store's time.
 
     `answering` holds the analyses by content hash that are asked for or not yet stored, so that identical bytes in flight are
     paid once. `halted` is the error that stopped the run; `storm` counts the passing failures since the last success.
@@ -101,6 +101,7 @@ class Run:
     owner: str
     terms: Terms
     throttle: Throttle
+    now: Callable[[], datetime]
     counts: Counts = field(default_factory=Counts)
     may_go_on: Callable[[], bool] = lambda: True
     answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)

@@ -13,9 +13,10 @@ from jobs import decide
 from jobs.errors import Changed, Gone, Halted, Rejected, SweepError, Transient
 from jobs.model import Analysis, Blob, Claim, Image, Outcome, Record
 from jobs.pixels import named_image, sniff
-from jobs.ports import Classifier, Clock, Ledger, Source
+from jobs.ports import Classifier, Ledger, Source
 from jobs.retry import retry
 from jobs.run import Run
+from jobs.write import write
 
 SNIFF_BYTES = 64
 
@@ -27,7 +28,6 @@ class Parts:
     source: Source
     classifier: Classifier
     ledger: Ledger
-    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Taken:
 async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> list[tuple[Blob, Record | None]]:
     """Look a page up in the ledger, count what is settled, waited for or no image, and return what is to be taken."""
     known = await retry(lambda: parts.ledger.look_up([blob.id for blob in blobs]), run.terms.retry)
-    now = await parts.clock.now()
+    now = run.now()
     taken: list[tuple[Blob, Record | None]] = []
     doubtful: list[tuple[Blob, Record | None]] = []
     for blob in blobs:
@@ -78,11 +78,11 @@ async def claim(pairs: Sequence[tuple[Blob, Record | None]], *, parts: Parts, ru
     """Claim a page in one bulk write. What another process took in this moment is its to settle, and counts as deferred."""
     if not pairs:
         return []
-    now = await parts.clock.now()
+    now = run.now()
     asked = parts.classifier.asked
     expires = now + timedelta(seconds=run.terms.claim_seconds)
     marked = [decide.claim(blob, record, Claim(run.owner, blob.etag, asked, expires), run_id=run.run_id) for blob, record in pairs]
-    stored = await retry(lambda: parts.ledger.write(marked), run.terms.retry)
+    stored = await write(parts.ledger, marked, run.terms.retry)
     taken = [Taken(blob, record) for (blob, _), record in zip(pairs, stored, strict=True) if record is not None]
     run.counts.settle(Outcome.DEFERRED, len(pairs) - len(taken))
     return taken
@@ -139,12 +139,12 @@ async def _write(batch: Sequence[Record], *, parts: Parts, run: Run) -> list[Rec
     pending = list(batch)
     stored: list[Record] = []
     while pending:
-        written = await retry(partial(parts.ledger.write, pending), run.terms.retry)
+        written = await write(parts.ledger, pending, run.terms.retry)
         lost = [ours for ours, theirs in zip(pending, written, strict=True) if theirs is None]
-        for ours, kept in zip(pending, written, strict=True):
+        for kept in written:
             if kept is not None and kept.outcome is not None:
                 run.counts.settle(kept.outcome)
-                stored.append(replace(kept, analysis=ours.analysis))
+                stored.append(kept)
         current = await retry(partial(parts.ledger.look_up, [record.id for record in lost]), run.terms.retry) if lost else {}
         pending = []
         for ours in lost:
@@ -167,7 +167,7 @@ async def _outcome(item: Taken, *, parts: Parts, run: Run) -> Record:
                 raise Halted("classify", item.blob.name, "the run stopped before its turn")
             return await _answer(item, parts=parts, run=run)
         except SweepError as error:
-            return _failed(item.record, error, run=run, now=await parts.clock.now())
+            return _failed(item.record, error, run=run, now=run.now())
 
 
 def _failed(record: Record, error: SweepError, *, run: Run, now: datetime) -> Record:
@@ -221,7 +221,7 @@ async def _answer(item: Taken, *, parts: Parts, run: Run) -> Record:
             flying.exception()  # seen: nobody else may be waiting for it
             raise
         flying.set_result(analysis)
-    return decide.answered(item.record, analysis, content_hash=content_hash, reused=reused, now=await parts.clock.now())
+    return decide.answered(item.record, analysis, content_hash=content_hash, reused=reused, now=run.now())
 
 
 async def _reuse_or_call(image: Image, content_hash: str, *, parts: Parts, run: Run) -> tuple[Analysis, bool]:

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from jobs import decide
@@ -26,11 +26,12 @@ from jobs.lease import Hold, acquire, kept
 from jobs.model import Blob, Checkpoint, OpenPage, Outcome, Page, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Index, Ledger, Source, State
 from jobs.publish import publish
-from jobs.retry import backoff, retry
+from jobs.retry import Policy, backoff, retry
 from jobs.run import Counts, Run, Terms
 from jobs.settle import Parts, claim, settle, triage
 from jobs.throttle import Throttle
 from jobs.watermark import begin, complete
+from jobs.write import put, write
 
 log = logging.getLogger("imagesweep")
 
@@ -43,11 +44,12 @@ class Place:
     scan: Scan
     version: str
     state: State
+    policy: Policy
 
     async def save(self, scan: Scan) -> None:
         """Write the scan document. Raises LeaseLost when another process wrote it since."""
         try:
-            self.version = await self.state.put(self.key, scan, self.version)
+            self.version = await put(self.state, self.key, scan, self.version, self.policy)
         except Conflict as error:
             raise LeaseLost("checkpoint", self.key, "another process took the source over") from error
         self.scan = scan
@@ -90,23 +92,23 @@ async def sweep(
     """
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    run_id = run_id or f"{await clock.now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     owner = f"{socket.gethostname()}:{os.getpid()}:{run_id}"
     key = f"{source.key}|{prefix}"
-    hold = await acquire(state, clock, key=key, owner=owner, seconds=terms.lease_seconds, sole=sole)
+    hold = await acquire(state, clock, key=key, owner=owner, seconds=terms.lease_seconds, policy=terms.retry, sole=sole)
     throttle = Throttle(concurrency=terms.concurrency, max_bytes=terms.max_flying_bytes, per_second=terms.per_second)
 
     def may_go_on() -> bool:
         in_time = seconds is None or loop.time() - begun < seconds
         return in_time and not stopped() and hold.left() > terms.call_seconds
 
-    run = Run(run_id, owner, terms, throttle, may_go_on=may_go_on)
+    run = Run(run_id, owner, terms, throttle, hold.now, may_go_on=may_go_on)
     watch(run.counts)
-    started = await clock.now()
+    started = hold.now()
     status = "failed"
-    async with kept(hold, state, clock, seconds=terms.lease_seconds):
-        place = await _place(state, key, hold)
-        work = Sweeping(Parts(source, classifier, ledger, clock), state, index, run, hold, place)
+    async with kept(hold, state, clock, terms.retry):
+        place = await _place(state, key, hold, terms.retry)
+        work = Sweeping(Parts(source, classifier, ledger), state, index, run, hold, place)
         try:
             await _take_over(work)
             await _retry_deferred(work, prefix=prefix)
@@ -132,22 +134,23 @@ def _status(error: SweepError) -> str:
             return "failed"
 
 
-async def _place(state: State, key: str, hold: Hold) -> Place:
+async def _place(state: State, key: str, hold: Hold, policy: Policy) -> Place:
     """Read where the last sweep got to, and write our token there, so that its writer is refused from now on."""
-    found = await state.get(Scan, key)
+    found = await retry(partial(state.get, Scan, key), policy)
     scan = replace(found[0] if found else Scan(), fence=hold.token)
     try:
-        return Place(key, scan, await state.put(key, scan, found[1] if found else None), state)
+        return Place(key, scan, await put(state, key, scan, found[1] if found else None, policy), state, policy)
     except Conflict as error:
         raise LeaseLost("sweep", key, "another process took the source over") from error
 
 
 async def _take_over(work: Sweeping) -> None:
     """Finish the pages that an earlier run left open: give its claims back, publish what it stored. Costs no call."""
-    for key, page, version in await work.state.list(OpenPage, f"{work.place.key}|"):
+    policy = work.run.terms.retry
+    for key, page, version in await retry(partial(work.state.list, OpenPage, f"{work.place.key}|"), policy):
         records = await _disowned(work, page)
         await publish(records, ledger=work.parts.ledger, index=work.index, run=work.run)
-        await work.state.remove(OpenPage, key, version)
+        await retry(partial(work.state.remove, OpenPage, key, version), policy)
         log.info("sweep.takeover", extra={"page": key, "records": len(records)})
 
 
@@ -159,14 +162,14 @@ async def _disowned(work: Sweeping, page: OpenPage) -> list[Record]:
         claimed = [record for record in records.values() if record.claim is not None and record.claim.owner == page.owner]
         if not claimed:
             return list(records.values())
-        now = await work.parts.clock.now()
-        await retry(partial(ledger.write, [decide.disown(record, now=now) for record in claimed]), policy)
+        now = work.run.now()
+        await write(ledger, [decide.disown(record, now=now) for record in claimed], policy)
 
 
 async def _retry_deferred(work: Sweeping, *, prefix: str) -> None:
     """Settle the deferred blobs that are due, as they are now, up to the share that a slice gives them."""
     parts, run = work.parts, work.run
-    now = await parts.clock.now()
+    now = work.run.now()
     left = run.terms.deferred_share
     number = 0
     async for batch in parts.ledger.scan(parts.source.key, outcomes=[Outcome.DEFERRED], due=now, prefix=prefix):
@@ -195,7 +198,8 @@ async def _settle_page(work: Sweeping, blobs: Sequence[Blob], *, name: str) -> b
     if not pairs:
         return True
     key = f"{work.place.key}|{work.run.run_id}|{name}"
-    opened = await work.state.put(key, OpenPage(work.run.owner, tuple(blob.id for blob, _ in pairs)), None)
+    policy = work.run.terms.retry
+    opened = await put(work.state, key, OpenPage(work.run.owner, tuple(blob.id for blob, _ in pairs)), None, policy)
     taken = await claim(pairs, parts=work.parts, run=work.run)
     records = await settle(taken, parts=work.parts, run=work.run)
     if work.hold.lost:
@@ -203,7 +207,7 @@ async def _settle_page(work: Sweeping, blobs: Sequence[Blob], *, name: str) -> b
     await publish(records, ledger=work.parts.ledger, index=work.index, run=work.run)
     if len(records) < len(taken) and work.run.halted is not None:
         raise work.run.halted
-    await work.state.remove(OpenPage, key, opened)
+    await retry(partial(work.state.remove, OpenPage, key, opened), policy)
     return not any(record.failure is not None and record.failure.failure_class == "interrupted" for record in records)
 
 
