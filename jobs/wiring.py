@@ -45,7 +45,7 @@ async def _folder(settings: Settings, location: str) -> AsyncIterator[Source]:
     from jobs.adapters.folder import FolderSource  # noqa: PLC0415
 
     choice = chooser(several(settings.include), several(settings.exclude))
-    yield FolderSource(Path(location), choice=choice, page=settings.page, follow_folders=settings.follow_folders)
+    yield FolderSource(Path(location), choose=choice, page=settings.page, follow_folders=settings.follow_folders)
 
 
 @asynccontextmanager

@@ -1,0 +1,64 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+
+SHELL := /bin/bash
+PY := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE := 1
+
+# 3.13 where the machine has one (the Functions runtime needs it), else 3.12, else 3.11; under pyenv it may exist without being active.
+define find_python
+for v in 3.13 3.12 3.11; do \
+  for c in "python$$v" $$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$v.*/bin/python$$v 2>/dev/null | sort -rV); do \
+    if "$$c" -c 'import sys, ssl, sqlite3' >/dev/null 2>&1; then "$$c" -c 'import sys; print(sys.executable)'; exit 0; fi; \
+  done; \
+done; \
+echo "imagesweep needs Python 3.11, 3.12 or 3.13" >&2; exit 1
+endef
+
+.PHONY: help run test check bench quality lock clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The base environment: a bare one that holds uv, which fills the other from the lock.
+.venv/uv: 
+	@found=$$($(find_python)) || exit 1; \
+	echo "Python: $$found"; \
+	"$$found" -m venv .venv && $(PY) -m pip install --quiet --disable-pip-version-check uv && touch .venv/uv
+
+.venv/run: .venv/uv requirements-local.txt pyproject.toml
+	@if [ ! -e .venv/dev ]; then $(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements-local.txt; fi
+	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --editable .
+	@touch .venv/run
+
+.venv/dev: .venv/uv requirements-dev.txt pyproject.toml
+	@$(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements-dev.txt
+	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --editable .
+	@touch .venv/dev .venv/run
+
+run: .venv/run ## sweep samples/, print the report, and search it three times
+	@echo '$$ imagesweep sweep'; .venv/bin/imagesweep sweep
+	@echo; echo '$$ imagesweep failures'; .venv/bin/imagesweep failures
+	@for words in dog castle bird; do echo; echo "\$$ imagesweep search $$words --limit 5"; .venv/bin/imagesweep search $$words --limit 5; done
+
+test: check ## everything that must hold: lint, types, layers, all tests
+	$(PY) -m pytest -q -m "slow or servers"
+
+check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PY) tools/lock.py --check
+	$(PY) -m pytest -q -m "not slow and not servers"
+
+bench: .venv/dev ## sweep throughput beside the roofline and what a user would write
+	$(PY) bench/sweep.py
+
+quality: .venv/dev ## share of photos with a correct label
+	$(PY) bench/quality.py samples
+
+lock: .venv/uv ## write the locked requirements files anew
+	$(PY) tools/lock.py
+
+clean: ## remove the environment and all results
+	rm -rf .venv .imagesweep
