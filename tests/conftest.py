@@ -1,0 +1,41 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs a coroutine to its end, always on the same loop, and returns its result."""
+
+    def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@contextmanager
+def entered(run: Run, opening: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Hold an asynchronous context manager open in a test that is not asynchronous."""
+
+    async def enter() -> T:
+        return await opening.__aenter__()
+
+    async def leave() -> None:
+        await opening.__aexit__(None, None, None)
+
+    value = run(enter())
+    try:
+        yield value
+    finally:
+        run(leave())
