@@ -1,57 +1,19 @@
-"""The contract of Source, over every adapter. A new adapter joins with a World of its own in WORLDS."""
+"""The contract of Source, over every adapter and the fake."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from jobs.adapters.folder import FolderSource
 from jobs.errors import Changed, Gone
 from jobs.model import Blob
 from jobs.ports import Source
-
-
-class World(Protocol):
-    """The place behind a source, as others change it."""
-
-    async def put(self, name: str, data: bytes) -> None: ...
-    async def overwrite(self, name: str, data: bytes) -> None: ...
-    async def delete(self, name: str) -> None: ...
-    def source(self, *, page: int = 1000) -> Source: ...
-
-
-class FolderWorld:
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    async def put(self, name: str, data: bytes) -> None:
-        path = self._root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-    async def overwrite(self, name: str, data: bytes) -> None:
-        (self._root / name).write_bytes(data)
-
-    async def delete(self, name: str) -> None:
-        (self._root / name).unlink()
-
-    def source(self, *, page: int = 1000) -> Source:
-        return FolderSource(self._root, page=page)
-
-
-@asynccontextmanager
-async def folder_world(tmp_path: Path) -> AsyncIterator[World]:
-    yield FolderWorld(tmp_path)
-
-
-WORLDS: dict[str, Callable[[Path], AbstractAsyncContextManager[World]]] = {"folder": folder_world}
+from tests.contract.source_worlds import WORLDS, World
 
 Scenario = Callable[[World], Awaitable[None]]
 Play = Callable[[Scenario], None]
