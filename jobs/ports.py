@@ -77,9 +77,9 @@ class Ledger(Protocol):
     async def write(self, records: Sequence[Record]) -> Sequence[Record | None]:
         """Write each record if the stored one is still at `record.version` (None: if there is none), durably, in order.
 
-        Returns for each record what was stored, with its new version, or None where it lost: one loser does not sink the
-        others. No id may come twice in one call. An analysis without embedding, of unchanged `analysed`, keeps the stored
-        embedding.
+        Returns for each record what is stored, embedding included, with its new version, or None where it lost: one loser does
+        not sink the others. No id may come twice in one call. An analysis without embedding keeps the stored one while
+        `analysed` and `analysis.answered` stay.
         """
         ...
 

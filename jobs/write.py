@@ -7,7 +7,6 @@ compared with what is stored: what is ours is no loss.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from jobs.errors import Conflict, Transient
@@ -21,16 +20,12 @@ async def write(ledger: Ledger, records: Sequence[Record], policy: Policy) -> li
     faults: list[Transient] = []
     written = list(await retry(partial(ledger.write, records), policy, failed=faults.append))
     lost = [record.id for record, kept in zip(records, written, strict=True) if kept is None] if faults else []
-    stored = await retry(partial(ledger.look_up, lost), policy) if lost else {}
+    stored = await retry(partial(ledger.look_up, lost, vectors=True), policy) if lost else {}
     for place, (ours, kept) in enumerate(zip(records, written, strict=True)):
-        theirs = kept or stored.get(ours.id)
-        if theirs is not None and (kept is not None or _same(ours, theirs)):
-            written[place] = replace(theirs, analysis=ours.analysis)
+        theirs = stored.get(ours.id)
+        if kept is None and theirs is not None and _stamp(ours) == _stamp(theirs):
+            written[place] = theirs
     return written
-
-
-def _same(ours: Record, theirs: Record) -> bool:
-    return _stamp(ours) == _stamp(theirs)
 
 
 def _stamp(record: Record) -> tuple[object, ...]:
