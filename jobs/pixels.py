@@ -1,0 +1,287 @@
+"""From bytes to pixels and facts, the same for every classifier: one guarded decode by Pillow, hostile files expected."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import struct
+import warnings
+import zlib
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from jobs.colours import colours
+from jobs.errors import Rejected
+from jobs.exif import Exif, read_exif
+from jobs.model import Facts, Limits
+
+_EXTENSIONS: Final = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".ico", ".tif", ".tiff",
+    ".heic", ".heif", ".hif", ".avif",
+))  # fmt: skip
+_MAGIC: Final = (
+    ("JPEG", b"\xff\xd8\xff"),
+    ("PNG", b"\x89PNG\r\n\x1a\n"),
+    ("GIF", b"GIF87a"),
+    ("GIF", b"GIF89a"),
+    ("TIFF", b"II*\0"),
+    ("TIFF", b"MM\0*"),
+    ("TIFF", b"II+\0"),
+    ("TIFF", b"MM\0+"),
+)
+_BMP_HEADERS: Final = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
+_AVIF_BRANDS: Final = frozenset((b"avif", b"avis"))
+_HEIF_BRANDS: Final = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
+_FAULTS: Final = (
+    OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError,
+    RuntimeError, AssertionError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow and its decoders raise on bytes that lie."""
+
+# Sides and decoded pixels are checked here, by the caller's limits; Pillow's own bound would refuse what a draft decodes easily.
+Image.MAX_IMAGE_PIXELS = None
+# Editors write more than the 1 MiB of compressed XMP that Pillow takes; all text together stays within its 64 MiB.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
+
+
+def sniff(head: bytes) -> str | None:
+    """Return the format that the first 64 bytes of a file speak of, by Pillow's name (MPO counts as JPEG), or None."""
+    for kind, magic in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if head[:4] == b"\0\0\1\0" and head[4:6] != b"\0\0" and head[9:10] == b"\0":
+        return "ICO"
+    return _sniff_boxes(head)
+
+
+def _sniff_boxes(head: bytes) -> str | None:
+    """Tell HEIF and AVIF by the brands of their first box, the major one or, for the general `mif1`, the compatible ones."""
+    if head[4:8] != b"ftyp":
+        return None
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[8:12]} | {head[at : at + 4] for at in range(16, end, 4)}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    return "HEIF" if brands & _HEIF_BRANDS else None
+
+
+def named_image(name: str) -> bool:
+    """Say whether the extension promises an image of a format that `look` knows."""
+    base = name.rsplit("/", 1)[-1].lower()
+    return "." in base and "." + base.rsplit(".", 1)[-1] in _EXTENSIONS
+
+
+def look(data: bytes, *, limits: Limits, max_pixels: int, side: int, name: str = "") -> tuple[Facts, NDArray[np.uint8]]:
+    """Decode an image once; return its facts and its centre square, resized to RGB of shape (side, side, 3).
+
+    Everything that the header tells is checked before a pixel is decoded: format, sides and bytes by `limits`, and the
+    pixels to be held at once by `max_pixels` (the decode takes up to sixteen bytes for each). A JPEG is decoded at the
+    smallest of 1/1, 1/2, 1/4 and 1/8 that still covers `side` (docs/adr/0003-draft-decode.md). The first frame stands for
+    all, transparency is laid on white, EXIF orientation is applied; metadata that cannot be believed is left out. Raises
+    Rejected, of class `empty`, `not-an-image`, `truncated`, `unreadable`, `too-small`, `too-large` or `format`; `name` is for
+    its message only.
+    """
+    # Left in place on purpose: catch_warnings is not safe where several threads decode.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    kind = _admit(data, limits, name)
+    try:
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            _check_sides(image, limits, name)
+            _check_memory(image, data, max_pixels, side, name)
+            width, height = image.size
+            image.draft("RGB", (side, side))
+            image.load()
+            exif = read_exif(image)
+            square = _orient(_flatten(_square(_plain(image), side)), exif.orientation)
+            array = np.array(square, dtype=np.uint8)
+            return _facts(image, exif, (width, height), array), array
+    except _FAULTS as error:
+        cut = _cut_short(kind, data, error)
+        cause = "the file ends too early" if cut else f"the {kind} data cannot be decoded ({_brief(error)})"
+        raise _rejected(name, cause, "truncated" if cut else "unreadable") from error
+
+
+def _rejected(name: str, cause: str, failure_class: str) -> Rejected:
+    return Rejected("decode", name, cause, failure_class=failure_class)
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:100] or type(error).__name__
+
+
+def _admit(data: bytes, limits: Limits, name: str) -> str:
+    """Return the format of bytes that may be opened at all."""
+    if not data:
+        raise _rejected(name, "the file is empty", "empty")
+    if len(data) > limits.max_bytes:
+        raise _rejected(name, f"{len(data):,} bytes, more than the {limits.max_bytes:,} that the classifier takes", "too-large")
+    kind = sniff(data[:64])
+    if kind is None:
+        raise _rejected(name, "the bytes are not those of an image", "not-an-image")
+    if kind not in limits.formats and not (kind == "JPEG" and "MPO" in limits.formats):
+        raise _rejected(name, f"{kind} is not a format that the classifier takes", "format")
+    if kind == "HEIF" and not _heif_ready():
+        raise _rejected(name, "HEIF needs the package pi-heif, which is not installed", "format")
+    return kind
+
+
+@functools.cache
+def _heif_ready() -> bool:
+    """Teach Pillow HEIF on the first such file; the package is large and absent from the base install."""
+    try:
+        importlib.import_module("pi_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
+
+
+def _check_sides(image: Image.Image, limits: Limits, name: str) -> None:
+    """Refuse by the header alone what the classifier does not take."""
+    width, height = image.size
+    low, high = limits.min_side, limits.max_side
+    if image.format not in limits.formats:
+        raise _rejected(name, f"{image.format} is not a format that the classifier takes", "format")
+    if min(width, height) < low:
+        raise _rejected(name, f"{width} x {height} pixels, smaller than the {low} x {low} that the classifier takes", "too-small")
+    if max(width, height) > high:
+        raise _rejected(name, f"{width} x {height} pixels, larger than the {high} x {high} that the classifier takes", "too-large")
+
+
+def _check_memory(image: Image.Image, data: bytes, max_pixels: int, side: int, name: str) -> None:
+    """Refuse by the header alone what would not fit into memory."""
+    width, height = image.size
+    held = _held(image, data, side)
+    if held > max_pixels:
+        cause = f"{width} x {height} pixels, which decode to {held:,}, more than the {max_pixels:,} that memory allows"
+        raise _rejected(name, cause, "too-large")
+
+
+def _held(image: Image.Image, data: bytes, side: int) -> int:
+    """Return the pixels that a decode will hold at once."""
+    width, height = image.size
+    if image.format == "ICO":
+        return max(width * height, _icon_pixels(data))
+    # A progressive JPEG keeps the coefficients of the whole picture, however small the draft.
+    if image.format not in ("JPEG", "MPO") or "progressive" in image.info:
+        return width * height
+    shrink = next(n for n in (8, 4, 2, 1) if min(width, height) // side >= n or n == 1)
+    return -(-width // shrink) * -(-height // shrink)
+
+
+def _icon_pixels(data: bytes) -> int:
+    """Return the pixels of the largest picture inside an icon by the pictures' own headers; the icon's directory may lie."""
+    most = 0
+    for entry in range(int.from_bytes(data[4:6], "little")):
+        at = int.from_bytes(data[18 + 16 * entry : 22 + 16 * entry], "little")
+        if data[at : at + 4] == b"\x89PNG":
+            width, height = (int.from_bytes(data[at + n : at + n + 4], "big") for n in (16, 20))
+        else:
+            width, height = (abs(int.from_bytes(data[at + n : at + n + 4], "little", signed=True)) for n in (4, 8))
+        most = max(most, width * height)
+    return most
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return the picture as L, RGB or RGBA."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _eight_bits(image)
+    if image.mode == "LAB":
+        return image.getchannel(0)
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit values by their full range, and 32-bit and floating ones, which have none, by what they use."""
+    values: NDArray[np.float32] = np.array(image, dtype=np.float32)
+    np.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0)
+    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (float(np.min(values)), float(np.max(values)))
+    values -= low
+    values *= 255.0 / max(high - low, 1e-12)
+    return Image.fromarray(values.astype(np.uint8))
+
+
+def _square(image: Image.Image, side: int) -> Image.Image:
+    """Cut the centre square out and resize it."""
+    width, height = image.size
+    edge = min(width, height)
+    left, top = (width - edge) / 2, (height - edge) / 2
+    box = (left, top, left + edge, top + edge)
+    return image.resize((side, side), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image)
+    return white.convert("RGB")
+
+
+def _orient(image: Image.Image, orientation: int) -> Image.Image:
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def _facts(image: Image.Image, exif: Exif, size: tuple[int, int], array: NDArray[np.uint8]) -> Facts:
+    width, height = size[::-1] if exif.orientation >= 5 else size  # noqa: PLR2004 - 5 to 8 lie on their side
+    return Facts(
+        width=width,
+        height=height,
+        format=image.format or "",
+        colours=colours(array),
+        frames=_frames(image),
+        taken=exif.taken,
+        camera=exif.camera,
+        latitude=exif.latitude,
+        longitude=exif.longitude,
+    )
+
+
+def _frames(image: Image.Image) -> int:
+    """Count the frames; a fault behind the first one does not spoil the picture."""
+    try:
+        return max(int(getattr(image, "n_frames", 1)), 1)
+    except _FAULTS:
+        return 1
+
+
+def _cut_short(kind: str, data: bytes, error: BaseException) -> bool:
+    """Say whether a file that could not be decoded is one that ends too early, by the error or by the file's own account."""
+    if isinstance(error, EOFError) or "truncated" in str(error).lower():
+        return True
+    if kind == "WEBP":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if kind in ("HEIF", "AVIF"):
+        return _boxes_end(data) > len(data)
+    ends = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
+    return kind in ends and ends[kind] not in data[-64:]
+
+
+def _boxes_end(data: bytes) -> int:
+    """Return where the outermost boxes of an ISO media file say that they end."""
+    at = 0
+    while at + 16 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        size = int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size
+        if size < 8:  # noqa: PLR2004 - 0 means up to the end; less than a box's head is a lie
+            return len(data)
+        at += size
+    return at
