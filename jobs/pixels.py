@@ -92,10 +92,12 @@ def look(data: bytes, *, limits: Limits, max_pixels: int, side: int, name: str =
     # Left in place on purpose: catch_warnings is not safe where several threads decode.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     kind = _admit(data, limits, name)
+    if kind == "ICO":  # Pillow decodes an icon as soon as it opens it
+        _check_memory(_icon_pixels(data), max_pixels, name)
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
             _check_sides(image, limits, name)
-            _check_memory(image, data, max_pixels, side, name)
+            _check_memory(_held(image, side), max_pixels, name)
             width, height = image.size
             image.draft("RGB", (side, side))
             image.load()
@@ -155,20 +157,15 @@ def _check_sides(image: Image.Image, limits: Limits, name: str) -> None:
         raise _rejected(name, f"{width} x {height} pixels, larger than the {high} x {high} that the classifier takes", "too-large")
 
 
-def _check_memory(image: Image.Image, data: bytes, max_pixels: int, side: int, name: str) -> None:
-    """Refuse by the header alone what would not fit into memory."""
-    width, height = image.size
-    held = _held(image, data, side)
+def _check_memory(held: int, max_pixels: int, name: str) -> None:
+    """Refuse before decoding what would not fit into memory."""
     if held > max_pixels:
-        cause = f"{width} x {height} pixels, which decode to {held:,}, more than the {max_pixels:,} that memory allows"
-        raise _rejected(name, cause, "too-large")
+        raise _rejected(name, f"it decodes to {held:,} pixels, more than the {max_pixels:,} that memory allows", "too-large")
 
 
-def _held(image: Image.Image, data: bytes, side: int) -> int:
+def _held(image: Image.Image, side: int) -> int:
     """Return the pixels that a decode will hold at once."""
     width, height = image.size
-    if image.format == "ICO":
-        return max(width * height, _icon_pixels(data))
     # A progressive JPEG keeps the coefficients of the whole picture, however small the draft.
     if image.format not in ("JPEG", "MPO") or "progressive" in image.info:
         return width * height
