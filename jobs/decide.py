@@ -6,7 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from jobs.model import Analysis, Blob, Claim, Failure, Limits, Outcome, Record
+from jobs.model import Analysis, Blob, Claim, Failure, Limits, Outcome, Record, blob_id
+
+KEEPSAKES = "answers"
+"""The source of records that hold answers whose blob has moved on."""
 
 
 class Verdict(StrEnum):
@@ -48,6 +51,23 @@ def claim(blob: Blob, record: Record | None, mark: Claim, *, run_id: str) -> Rec
         failure=Failure("claimed", f"being classified by run {run_id}", attempts, mark.expires),
         claim=mark,
         run_id=run_id,
+    )
+
+
+def keepsake(record: Record) -> Record | None:
+    """Return a record that keeps a paid answer findable by its content hash when its blob moves on to another version."""
+    if record.analysis is None or record.content_hash is None or record.outcome not in (Outcome.CLASSIFIED, Outcome.REUSED):
+        return None
+    return replace(
+        record,
+        id=blob_id(KEEPSAKES, f"{record.asked}\0{record.content_hash}"),
+        source=KEEPSAKES,
+        name=record.content_hash,
+        etag=record.content_hash,
+        analysed=record.content_hash,
+        outcome=Outcome.CLASSIFIED,
+        rev=0,
+        version=None,
     )
 
 

@@ -80,12 +80,24 @@ async def claim(pairs: Sequence[tuple[Blob, Record | None]], *, parts: Parts, ru
         return []
     now = run.now()
     asked = parts.classifier.asked
+    await _keep(
+        [record for blob, record in pairs if record and (record.etag, record.asked) != (blob.etag, asked)], parts=parts, run=run
+    )
     expires = now + timedelta(seconds=run.terms.claim_seconds)
     marked = [decide.claim(blob, record, Claim(run.owner, blob.etag, asked, expires), run_id=run.run_id) for blob, record in pairs]
     stored = await write(parts.ledger, marked, run.terms.retry)
     taken = [Taken(blob, record) for (blob, _), record in zip(pairs, stored, strict=True) if record is not None]
     run.counts.settle(Outcome.DEFERRED, len(pairs) - len(taken))
     return taken
+
+
+async def _keep(records: Sequence[Record], *, parts: Parts, run: Run) -> None:
+    """Keep the answers of versions that are about to be replaced: what was paid once is never paid again."""
+    ids = [record.id for record in records if record.analysis is not None]
+    if ids:
+        full = await retry(partial(parts.ledger.look_up, ids, vectors=True), run.terms.retry)
+        kept = {one.id: one for record in full.values() if (one := decide.keepsake(record)) is not None}
+        await write(parts.ledger, list(kept.values()), run.terms.retry)
 
 
 async def settle(taken: Sequence[Taken], *, parts: Parts, run: Run) -> list[Record]:

@@ -21,6 +21,7 @@ from jobs.plan import Plan, plan
 from jobs.ports import Source
 from jobs.settings import Settings, load
 from jobs.sweep import sweep
+from jobs.work import Control, Ports
 
 OUTCOMES = ("classified", "reused", "unchanged", "skipped", "deferred", "dead", "gone")
 STATUS = {"complete": COMPLETE, "partial": COMPLETE, "stopped": RESUMABLE, "misconfigured": USAGE, "failed": FAILED}
@@ -128,23 +129,10 @@ async def _sweep_all(
                         )
                         _guard(ahead, settings.guard_calls, classifier.price)
                     async with progress(source, prefix=prefix) as live:
-                        reports.append(
-                            await sweep(
-                                source=source,
-                                classifier=classifier,
-                                ledger=store,
-                                state=store,
-                                clock=store,
-                                index=index,
-                                terms=terms,
-                                prefix=prefix,
-                                sole=sole,
-                                from_now=from_now,
-                                seconds=None if end is None else max(end - loop.time(), 0.001),
-                                stopped=stop,
-                                watch=live.watch,
-                            )
-                        )
+                        left = None if end is None else max(end - loop.time(), 0.001)
+                        control = Control(left, stop, live.watch, sole)
+                        ports = Ports(source, classifier, store, store, store, index)
+                        reports.append(await sweep(ports=ports, terms=terms, prefix=prefix, from_now=from_now, control=control))
                     if stop.asked:
                         break
     return reports

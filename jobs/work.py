@@ -1,0 +1,228 @@
+"""Work: what every job over a source has in common: the lease, the pages left open, and the report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from jobs import decide
+from jobs.errors import Conflict, Halted, LeaseLost, Misconfigured, SweepError, Transient
+from jobs.lease import Hold, acquire, kept
+from jobs.model import Blob, OpenPage, Record, Report, Scan
+from jobs.ports import Classifier, Clock, Index, Ledger, Source, State
+from jobs.publish import publish
+from jobs.retry import Policy, retry
+from jobs.run import Counts, Run, Terms
+from jobs.settle import Parts, claim, settle, triage
+from jobs.throttle import Throttle
+from jobs.write import put, write
+
+log = logging.getLogger("imagesweep")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that a job over a source is joined to."""
+
+    source: Source
+    classifier: Classifier
+    ledger: Ledger
+    state: State
+    clock: Clock
+    index: Index
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How a run is steered from outside.
+
+    `seconds` boxes the slice; `stopped` is asked before each new piece of work; `watch` is handed the live counts once.
+    `sole` says that an operating-system lock keeps other processes out, so that the lease of a dead one is taken over at once.
+    """
+
+    seconds: float | None = None
+    stopped: Callable[[], bool] = lambda: False
+    watch: Callable[[Counts], None] = lambda _: None
+    sole: bool = False
+    run_id: str = ""
+
+
+STEADY = Control()
+"""A run that nothing stops."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where the sweep stands, and its right to say so: the scan document, written only at the version last read."""
+
+    key: str
+    scan: Scan
+    version: str
+    state: State
+    policy: Policy
+
+    async def save(self, scan: Scan) -> None:
+        """Write the scan document. Raises LeaseLost when another process wrote it since."""
+        try:
+            self.version = await put(self.state, self.key, scan, self.version, self.policy)
+        except Conflict as error:
+            raise LeaseLost("checkpoint", self.key, "another process took the source over") from error
+        self.scan = scan
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One run of a job: its ports, what its pages share, its lease and its place."""
+
+    ports: Ports
+    run: Run
+    hold: Hold
+    place: Place
+
+    @property
+    def parts(self) -> Parts:
+        """The ports that settling needs."""
+        return Parts(self.ports.source, self.ports.classifier, self.ports.ledger)
+
+
+async def conduct(
+    job: str, body: Callable[[Work], Awaitable[str]], *, ports: Ports, key: str, terms: Terms, control: Control
+) -> Report:
+    """Run the body of a job under the lease of `key`, after finishing what an earlier run left open; return the report.
+
+    The body returns its status. Raises LeaseHeld when another process is at it, Transient when the store is out of reach from
+    the start; every other foreseeable fault ends in the report.
+    """
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    run_id = control.run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    owner = f"{socket.gethostname()}:{os.getpid()}:{run_id}"
+    state, policy = ports.state, terms.retry
+    hold = await acquire(state, ports.clock, key=key, owner=owner, seconds=terms.lease_seconds, policy=policy, sole=control.sole)
+    throttle = Throttle(concurrency=terms.concurrency, max_bytes=terms.max_flying_bytes, per_second=terms.per_second)
+
+    def may_go_on() -> bool:
+        in_time = control.seconds is None or loop.time() - begun < control.seconds
+        return in_time and not control.stopped() and hold.left() > terms.call_seconds
+
+    run = Run(run_id, owner, terms, throttle, hold.now, may_go_on=may_go_on)
+    control.watch(run.counts)
+    started = hold.now()
+    status = "failed"
+    async with kept(hold, state, ports.clock, policy):
+        place = await _place(state, key, hold, policy)
+        work = Work(ports, run, hold, place)
+        try:
+            await take_over(work)
+            status = await body(work)
+        except SweepError as error:
+            run.halt(error)
+        if run.halted is not None:
+            status = _status(run.halted)
+        report = _report(work, job=job, status=status, started=started, seconds=loop.time() - begun)
+        with suppress(SweepError):
+            await put(state, f"{key}|{run_id}", report, None, policy)
+    log.info("run.end", extra=asdict(report))
+    return report
+
+
+def _status(error: SweepError) -> str:
+    match error:
+        case Misconfigured():
+            return "misconfigured"
+        case LeaseLost() | Transient() | Halted():
+            return "stopped"
+        case _:
+            return "failed"
+
+
+async def _place(state: State, key: str, hold: Hold, policy: Policy) -> Place:
+    """Read where the last sweep got to, and write our token there, so that its writer is refused from now on."""
+    found = await retry(partial(state.get, Scan, key), policy)
+    scan = replace(found[0] if found else Scan(), fence=hold.token)
+    try:
+        return Place(key, scan, await put(state, key, scan, found[1] if found else None, policy), state, policy)
+    except Conflict as error:
+        raise LeaseLost("sweep", key, "another process took the source over") from error
+
+
+async def take_over(work: Work) -> None:
+    """Finish the pages that an earlier run left open: give its claims back, publish what it stored. Costs no call."""
+    policy = work.run.terms.retry
+    for key, page, version in await retry(partial(work.ports.state.list, OpenPage, f"{work.place.key}|"), policy):
+        records = await _disowned(work, page)
+        await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)
+        await retry(partial(work.ports.state.remove, OpenPage, key, version), policy)
+        log.info("sweep.takeover", extra={"page": key, "records": len(records)})
+
+
+async def _disowned(work: Work, page: OpenPage) -> list[Record]:
+    """Return the records of a page as they are once its owner has no claim left: whatever it writes from then on is refused."""
+    ledger, policy = work.ports.ledger, work.run.terms.retry
+    while True:
+        records = await retry(partial(ledger.look_up, page.ids, vectors=True), policy)
+        claimed = [record for record in records.values() if record.claim is not None and record.claim.owner == page.owner]
+        if not claimed:
+            return list(records.values())
+        now = work.run.now()
+        await write(ledger, [decide.disown(record, now=now) for record in claimed], policy)
+
+
+async def settle_page(work: Work, blobs: Sequence[Blob], *, name: str) -> bool:
+    """Take blobs through claim, answer, store and publish; say whether all of them were reached.
+
+    While the page is open, a takeover knows what to publish again.
+    """
+    pairs = await triage(blobs, parts=work.parts, run=work.run)
+    if not pairs:
+        return True
+    key = f"{work.place.key}|{work.run.run_id}|{name}"
+    policy = work.run.terms.retry
+    opened = await put(work.ports.state, key, OpenPage(work.run.owner, tuple(blob.id for blob, _ in pairs)), None, policy)
+    taken = await claim(pairs, parts=work.parts, run=work.run)
+    records = await settle(taken, parts=work.parts, run=work.run)
+    if work.hold.lost:
+        raise LeaseLost("publish", work.place.key, "another process took the source over")
+    await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)
+    if len(records) < len(taken) and work.run.halted is not None:
+        raise work.run.halted
+    await retry(partial(work.ports.state.remove, OpenPage, key, opened), policy)
+    return not any(record.failure is not None and record.failure.failure_class == "interrupted" for record in records)
+
+
+def _report(work: Work, *, job: str, status: str, started: datetime, seconds: float) -> Report:
+    run, scan = work.run, work.place.scan
+    counts = {name: value for name, value in asdict(run.counts).items() if name != "seen"}
+    return Report(
+        run_id=run.run_id,
+        job=job,
+        source=work.ports.source.key,
+        status=status,
+        started=started,
+        seconds=round(seconds, 3),
+        images_per_second=round((run.counts.classified + run.counts.reused) / seconds, 1) if seconds > 0 else 0.0,
+        cost=round(run.counts.calls * work.ports.classifier.price, 6),
+        watermark=scan.watermark,
+        checkpoint=scan.checkpoint.after if scan.checkpoint else None,
+        message=_message(run, status),
+        **counts,
+    )
+
+
+def _message(run: Run, status: str) -> str:
+    """Say in a sentence why the run ended as it did, and what to do."""
+    if run.halted is not None:
+        return str(run.halted)
+    if status == "partial":
+        return f"{run.counts.unread} folders could not be read; the watermark stays until they can, or are excluded."
+    if run.exhausted:
+        return f"The budget of {run.terms.max_calls} calls is spent. Run it again to go on from here."
+    return "Stopped early. Run it again to go on from here." if status == "stopped" else ""
