@@ -13,15 +13,18 @@ KEEPSAKES = "answers"
 
 
 class Verdict(StrEnum):
-    """What the ledger says of a listed version: settled already, to be waited for, or to be taken."""
+    """What the ledger says of a listed version: settled already, to be waited for, to be taken, or to be left out."""
 
     UNCHANGED = "unchanged"
     WAIT = "wait"
     TAKE = "take"
+    SKIP = "skip"
 
 
 def judge(blob: Blob, record: Record | None, *, asked: str, now: datetime) -> Verdict:
     """Decide from the record alone; `now` is the store's time, `asked` the fingerprint of the classifier in use."""
+    if record is not None and record.outcome is Outcome.FORGOTTEN:
+        return Verdict.SKIP
     if record is None or record.etag != blob.etag:
         return Verdict.TAKE
     if record.outcome is Outcome.DEFERRED:
@@ -116,6 +119,11 @@ def gone(record: Record, *, now: datetime) -> Record:
         settled=now,
         unpublished=None,
     )
+
+
+def forgotten(record: Record, *, now: datetime) -> Record:
+    """Return what remains of an image that is to stay out: its name and that it was forgotten, nothing of what was in it."""
+    return replace(gone(record, now=now), outcome=Outcome.FORGOTTEN, content_hash=None, rev=record.rev + 1)
 
 
 def deferred(

@@ -103,6 +103,8 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"
     DEAD = "dead"
     GONE = "gone"
+    FORGOTTEN = "forgotten"
+    """Removed on a person's word, and never to be taken again; a listing counts it as skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class Record:
 
 def shown(record: Record) -> bool:
     """Say whether the index should hold a document for this record."""
-    return record.analysis is not None and record.outcome not in (Outcome.DEAD, Outcome.GONE)
+    return record.analysis is not None and record.outcome not in (Outcome.DEAD, Outcome.GONE, Outcome.FORGOTTEN)
 
 
 @dataclass(frozen=True, slots=True)

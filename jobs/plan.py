@@ -110,6 +110,8 @@ async def _page(result: Plan, look: Look, blobs: Sequence[Blob], *, now: datetim
                 _count(result, "unchanged")
             case decide.Verdict.WAIT:
                 _count(result, "deferred")
+            case decide.Verdict.SKIP:
+                _count(result, "skipped")
             case decide.Verdict.TAKE:
                 await _take(result, look, blob, record, read=read)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from jobs.errors import SweepError, Transient
 from jobs.model import Analysis, Outcome
@@ -77,6 +78,10 @@ class Counts:
                 self.dead += number
             case Outcome.GONE:
                 self.gone += number
+            case Outcome.FORGOTTEN:
+                self.skipped += number
+            case _:
+                assert_never(outcome)
 
     def leave(self, number: int = 1) -> None:
         """Count blob versions that were settled before."""

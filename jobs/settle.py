@@ -51,6 +51,8 @@ async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> list[tuple
                 run.counts.leave()
             case decide.Verdict.WAIT:
                 run.counts.settle(Outcome.DEFERRED)
+            case decide.Verdict.SKIP:
+                run.counts.skip()
             case decide.Verdict.TAKE:
                 (taken if record or named_image(blob.name) else doubtful).append((blob, record))
     taken += await _images(doubtful, parts=parts, run=run)

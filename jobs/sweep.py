@@ -6,15 +6,13 @@ The watermark moves only after a complete scan, to that scan's start by the sour
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 from jobs.errors import Misconfigured
-from jobs.model import Blob, Outcome, Record, Report
-from jobs.retry import retry
+from jobs.model import Outcome, Report
 from jobs.run import Terms
 from jobs.scan import scan
 from jobs.watermark import begin, complete
-from jobs.work import STEADY, Control, Ports, Work, conduct, settle_page
+from jobs.work import STEADY, Control, Ports, Work, as_it_is, conduct, settle_page
 
 
 async def sweep(*, ports: Ports, terms: Terms, prefix: str = "", from_now: bool = False, control: Control = STEADY) -> Report:
@@ -43,14 +41,7 @@ async def _retry_deferred(work: Work, *, prefix: str) -> None:
         left -= len(due)
         run.counts.retried += len(due)
         number += 1
-        await settle_page(work, await asyncio.gather(*(_as_it_is(work, record) for record in due)), name=f"due{number:06}")
-
-
-async def _as_it_is(work: Work, record: Record) -> Blob:
-    """Return the version that is there now; the recorded one, whose read will find it gone, when there is none."""
-    async with work.run.throttle.permit(0):
-        blob = await retry(partial(work.ports.source.head, record.name), work.run.terms.retry)
-    return blob or Blob(record.source, record.name, record.etag, record.modified, record.size)
+        await settle_page(work, await asyncio.gather(*(as_it_is(work, record) for record in due)), name=f"due{number:06}")
 
 
 async def _scan(work: Work, *, prefix: str, from_now: bool) -> str:

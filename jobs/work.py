@@ -176,6 +176,13 @@ async def _disowned(work: Work, page: OpenPage) -> list[Record]:
         await write(ledger, [decide.disown(record, now=now) for record in claimed], policy)
 
 
+async def as_it_is(work: Work, record: Record) -> Blob:
+    """Return the version that is there now; the recorded one, whose read will find it gone, when there is none."""
+    async with work.run.throttle.permit(0):
+        blob = await retry(partial(work.ports.source.head, record.name), work.run.terms.retry)
+    return blob or Blob(record.source, record.name, record.etag, record.modified, record.size)
+
+
 async def settle_page(work: Work, blobs: Sequence[Blob], *, name: str) -> bool:
     """Take blobs through claim, answer, store and publish; say whether all of them were reached.
 
