@@ -76,13 +76,13 @@ def _orientation(tags: Tags) -> int:
 
 
 def _clean(value: Any) -> str:
-    """Return a string without control characters, lone surrogates and surplus blanks, cut to LONGEST; "" for other types."""
+    """Return a string without control characters, lone surrogates and surplus blanks; "" for other types."""
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     if not isinstance(text, str):
         return ""
     head = text[: 4 * LONGEST].split("\0", 1)[0]
     shown = "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn") else char for char in head)
-    return " ".join(shown.split())[:LONGEST].strip()
+    return " ".join(shown.split())
 
 
 def _camera(tags: Tags) -> str | None:

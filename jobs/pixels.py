@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import logging
 import struct
 import warnings
 import zlib
@@ -44,6 +45,8 @@ _FAULTS: Final = (
 
 # Sides and decoded pixels are checked here, by the caller's limits; Pillow's own bound would refuse what a draft decodes easily.
 Image.MAX_IMAGE_PIXELS = None
+# What a file does wrong is told once, by Rejected.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # Editors write more than the 1 MiB of compressed XMP that Pillow takes; all text together stays within its 64 MiB.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
 
