@@ -120,8 +120,8 @@ class FolderSource:
         before = os.fstat(handle)
         if not stat.S_ISREG(before.st_mode):
             raise Gone("read", blob.name, "is no file any more")
-        self._let_the_clock_tick(before)
         self._check(blob, before, link)
+        self._let_the_clock_tick(before)
         wanted = blob.size if limit is None else min(limit, blob.size)
         with open(handle, "rb", closefd=False) as file:
             data = file.read(wanted)

@@ -107,19 +107,21 @@ def test_what_ends_before_the_place_or_lies_off_the_prefix_is_not_walked(tmp_pat
 def test_a_listing_that_is_cancelled_stops_its_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "a")
     entered = threading.Event()
+    seen: list[int] = []
     with os.scandir(os.fsencode(tmp_path)) as found:
         [entry] = found
 
     @contextmanager
-    def endless(_: bytes) -> Iterator[Iterator[os.DirEntry[bytes]]]:
+    def very_large(_: bytes) -> Iterator[Iterator[os.DirEntry[bytes]]]:
         def again() -> Iterator[os.DirEntry[bytes]]:
-            while True:
+            for number in range(300_000):
+                seen.append(number)
                 entered.set()
                 yield entry
 
         yield again()
 
-    monkeypatch.setattr(os, "scandir", endless)
+    monkeypatch.setattr(os, "scandir", very_large)
 
     async def cancel() -> None:
         listing = FolderSource(tmp_path).pages()
@@ -130,6 +132,7 @@ def test_a_listing_that_is_cancelled_stops_its_thread(tmp_path: Path, monkeypatc
             await task
 
     run(cancel())  # waits for its threads
+    assert len(seen) < 300_000
 
 
 def test_names_that_are_not_utf8_can_be_listed_and_read(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -86,29 +87,39 @@ def test_pointing_a_link_elsewhere_is_a_change_even_to_an_older_file(tmp_path: P
     assert head(source, "link").etag != after.etag
 
 
-def test_special_files_are_odd_and_never_opened_to_wait(tmp_path: Path) -> None:
+def test_special_files_are_odd_and_no_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "file")
     source = FolderSource(tmp_path)
     blob = head(source, "file")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     (tmp_path / "null").symlink_to("/dev/null")
+    monkeypatch.chdir(tmp_path)  # the address of a socket is short
     with socket.socket(socket.AF_UNIX) as listener:
-        here = Path.cwd()
-        os.chdir(tmp_path)  # the address of a socket is short
-        try:
-            listener.bind("socket")
-        finally:
-            os.chdir(here)
+        listener.bind("socket")
     assert odds(source) == {
         "link": ("FIFO", False),
         "null": ("character device", False),
         "pipe": ("FIFO", False),
         "socket": ("socket", False),
     }
-    for special in ("pipe", "socket"):
-        assert run(source.head(special)) is None
-        (tmp_path / "file").unlink()
-        (tmp_path / special).rename(tmp_path / "file")
-        with pytest.raises(Gone):
-            run(source.read(blob))
+    assert run(source.head("pipe")) is None
+    (tmp_path / "socket").replace(tmp_path / "file")
+    with pytest.raises(Gone):
+        run(source.read(blob))
+
+
+def test_a_fifo_that_took_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    put(tmp_path, "file")
+    source = FolderSource(tmp_path)
+    blob = head(source, "file")
+    (tmp_path / "file").unlink()
+    os.mkfifo(tmp_path / "file")
+    rescue = threading.Timer(3, lambda: os.close(os.open(tmp_path / "file", os.O_WRONLY)))
+    rescue.daemon = True
+    rescue.start()
+    with pytest.raises(Gone):
+        run(source.read(blob))
+    assert rescue.is_alive()
+    rescue.cancel()
+    rescue.join()
