@@ -20,6 +20,9 @@ from jobs.errors import Rejected
 from jobs.exif import Exif, read_exif
 from jobs.model import Facts, Limits
 
+VERSION: Final = 1
+"""Part of every fingerprint: grows when the same bytes come to other pixels, by another crop or draft."""
+
 _EXTENSIONS: Final = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".ico", ".tif", ".tiff",
     ".heic", ".heif", ".hif", ".avif",
@@ -112,6 +115,19 @@ def look(data: bytes, *, limits: Limits, max_pixels: int, side: int, name: str =
         cut = _cut_short(kind, data, error)
         cause = "the file ends too early" if cut else f"the {kind} data cannot be decoded ({_brief(error)})"
         raise _rejected(name, cause, "truncated" if cut else "unreadable") from error
+
+
+def inspect(data: bytes, *, limits: Limits, name: str = "") -> None:
+    """Raise Rejected, as `look` does, for what the header alone tells; no pixel is decoded, so damage further on is not seen."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    kind = _admit(data, limits, name)
+    if kind == "ICO":
+        return  # Pillow decodes an icon to open it
+    try:
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            _check_sides(image, limits, name)
+    except _FAULTS as error:
+        raise _rejected(name, f"the {kind} header cannot be read ({_brief(error)})", "unreadable") from error
 
 
 def _rejected(name: str, cause: str, failure_class: str) -> Rejected:

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     in_flight_mb: int = Field(64, ge=1, description="Encoded megabytes in memory at once.")
     max_mb: int = Field(64, ge=1, description="Largest encoded image, in megabytes; larger ones are dead letters.")
     max_megapixels: int = Field(
-        100, ge=1, description="Largest decoded image, in megapixels; larger ones are refused by their header."
+        40, ge=1, description="Largest decoded image, in megapixels; larger ones are refused by their header."
     )
     workers: int = Field(0, ge=0, description="Processes that decode and classify; 0 is one for each core.")
     decode_seconds: float = Field(

@@ -12,6 +12,7 @@ from typing import cast
 
 from pebble import ProcessExpired, ProcessPool
 
+from jobs import pixels
 from jobs.adapters import onnx_worker
 from jobs.adapters.onnx_worker import Fault, Setup
 from jobs.errors import Misconfigured, Rejected
@@ -88,7 +89,7 @@ def fingerprint(location: str) -> tuple[Path, str]:
     """Return the folder and the fingerprint of a model: the name of a built-in one, or a path. Raises Misconfigured."""
     folder = MODELS / location if "/" not in location else Path(location)
     try:
-        return folder, f"onnx:{folder.name}@{onnx_worker.verify(folder)}"
+        return folder, f"onnx:{folder.name}@{onnx_worker.verify(folder)}.{pixels.VERSION}"
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.name for path in MODELS.iterdir() if path.is_dir()))
         raise Misconfigured("open model", location, f"{error.filename} is missing", hint=f"Built in: {known}.") from error
@@ -119,5 +120,5 @@ async def open_onnx(
         for feeder in feeders:
             with suppress(asyncio.CancelledError):
                 await feeder
-        pool.stop()
+        pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it so
         await asyncio.to_thread(pool.join)
