@@ -19,7 +19,7 @@ from rich.table import Table
 from jobs.errors import LeaseHeld, LeaseLost, Misconfigured, SweepError, Transient
 
 COMPLETE, FAILED, USAGE, RESUMABLE = 0, 1, 2, 75
-out = Console(soft_wrap=True, highlight=False, markup=False)
+out = Console(soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 

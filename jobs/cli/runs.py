@@ -93,6 +93,9 @@ def sweep_command(
         else:
             for report in reports:
                 _print_report(report)
+        for report in reports:
+            if STATUS[report.status] in (FAILED, USAGE):
+                err.print(f"imagesweep: {printable(report.message)}", style="red" if err.is_terminal else None)
         sys.exit(max(STATUS[report.status] for report in reports) if reports else COMPLETE)
 
 
@@ -189,7 +192,7 @@ def _print_report(report: Report) -> None:
         out.print(f"{report.unpublished:,} documents were refused by the index: see `imagesweep status`.")
     if report.dead or report.deferred:
         out.print("Why some are dead or deferred: imagesweep failures")
-    if report.message:
+    if report.message and STATUS[report.status] not in (FAILED, USAGE):
         out.print(printable(report.message), style="yellow" if out.is_terminal else None)
 
 

@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -117,5 +116,7 @@ def test_help_has_examples(desk: Desk) -> None:
 
 
 def test_errors_are_json_too_when_asked(desk: Desk) -> None:
-    answer = desk.run("sweep", "--json", source=f"folder:{Path('/no/such/folder')}")
+    answer = desk.run("show", "a.png", "--json")
     assert answer.json["error"]["kind"] == "Misconfigured"
+    report = desk.run("sweep", "--json", source="folder:nowhere").json
+    assert (report["status"], "nowhere" in report["message"]) == ("misconfigured", True)
