@@ -1,0 +1,125 @@
+"""A typed query as a Tantivy query, built of terms and ranges: no text of a user is ever parsed as syntax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from tantivy import FieldType, Occur, Query, Schema
+
+from search.document import grade
+from search.query import Query as Asked
+from search.scoring import CAPTION, MOST_WORDS, NAME, PART, STEPS, exact, within
+from search.tantivy_index.schema import boundary, encodable, micros, phrase, stem, sure
+from search.words import Word, asked
+
+_TOP = 2**30 - 1
+
+
+def compiled(schema: Schema, query: Asked) -> tuple[Query, Query]:
+    """Return what matches, and the same with the scores of `search.scoring`."""
+    wanted = asked(query.text)
+    if query.text.strip() and not wanted:
+        return Query.empty_query(), Query.empty_query()
+    required = [*(_found(schema, word) for word in wanted), *_required(schema, query)] or [Query.all_query()]
+    refused = [_term(schema, "tags", tag) for tag in query.tags_none if encodable(tag)]
+    clauses = [(Occur.Must, one) for one in required] + [(Occur.MustNot, one) for one in refused]
+    matching = Query.const_score_query(Query.boolean_query(clauses), 0.0)
+    worth = [(Occur.Should, one) for one in _worth(schema, query.text, wanted[:MOST_WORDS])]
+    return matching, Query.boolean_query([(Occur.Must, matching), *worth])
+
+
+def term(schema: Schema, field: str, value: str) -> Query:
+    """Return a query for one exact term; a text that is not Unicode matches nothing."""
+    return _term(schema, field, value) if encodable(value) else Query.empty_query()
+
+
+def between(schema: Schema, field: str, low: int | None, high: int | None) -> Query:
+    """Return a query for an integer field, both ends inclusive, of which one may be open."""
+    return Query.range_query(schema, field, FieldType.Integer, lower_bound=_fit(low), upper_bound=_fit(high))
+
+
+def _required(schema: Schema, query: Asked) -> Iterator[Query]:
+    for tag in query.tags_all:
+        yield term(schema, "tags", tag)
+    yield from _confident(schema, query)
+    if query.prefix:
+        yield _prefix(schema, query.prefix)
+    if query.formats:
+        yield _any(term(schema, "format", name) for name in query.formats)
+    if query.after is not None:
+        yield between(schema, "date", micros(query.after), None)
+    if query.before is not None:
+        yield between(schema, "date", None, micros(query.before) - 1)
+    if query.min_size is not None:
+        yield between(schema, "size", query.min_size, None)
+    if query.max_size is not None:
+        yield between(schema, "size", None, query.max_size)
+
+
+def _confident(schema: Schema, query: Asked) -> Iterator[Query]:
+    """Yield the conditions on confidence. The range alone holds a hash of the tag, so it comes beside the tag's own term."""
+    if not query.confidence > 0:
+        return
+    least = grade(query.confidence)
+    if not query.tags_all:
+        yield between(schema, "best", least, None)
+    for tag in filter(encodable, query.tags_all):
+        low, high = sure(tag, least), sure(tag, _TOP)
+        yield Query.range_query(schema, "sure", FieldType.Unsigned, lower_bound=low, upper_bound=high)
+
+
+def _prefix(schema: Schema, prefix: str) -> Query:
+    """Return a query for names that begin with these very characters."""
+    if not encodable(prefix):
+        return Query.empty_query()
+    place, rest = boundary(prefix)
+    if not rest:
+        return _term(schema, "starts", place)
+    escaped = "".join(f"\\x{{{ord(character):x}}}" for character in rest)
+    return Query.regex_query(schema, "starts", f"{place}{escaped}(?s:.*)")
+
+
+def _found(schema: Schema, word: Word) -> Query:
+    """Return a query for documents in which this word, or all its parts, occur."""
+    whole = _term(schema, "words", stem(word.whole))
+    if not word.parts:
+        return whole
+    parts = [(Occur.Must, _term(schema, "words", stem(part))) for part in word.parts]
+    return _any([whole, Query.boolean_query(parts)])
+
+
+def _worth(schema: Schema, text: str, wanted: Sequence[Word]) -> Iterator[Query]:
+    """Yield what adds to the score of a document, each with its weight."""
+    for word in wanted:
+        yield from _weights(schema, stem(word.whole), 1.0)
+        for part in word.parts:
+            yield from _weights(schema, stem(part), PART)
+    whole = phrase(text)
+    if len(wanted) > 1 and whole.count("_") < MOST_WORDS:
+        for percent in range(STEPS):
+            yield _weight(schema, "exact", f"{whole}:{percent}", exact(percent) * len(wanted))
+
+
+def _weights(schema: Schema, stemmed: str, share: float) -> Iterator[Query]:
+    for percent in range(STEPS):
+        yield _weight(schema, "exact", f"{stemmed}:{percent}", exact(percent) * share)
+        yield _weight(schema, "within", f"{stemmed}:{percent}", within(percent) * share)
+    yield _weight(schema, "caption", stemmed, CAPTION * share)
+    yield _weight(schema, "path", stemmed, NAME * share)
+
+
+def _weight(schema: Schema, field: str, value: str, weight: float) -> Query:
+    return Query.const_score_query(_term(schema, field, value), weight)
+
+
+def _term(schema: Schema, field: str, value: str) -> Query:
+    return Query.term_query(schema, field, value, index_option="basic")
+
+
+def _any(queries: Iterable[Query]) -> Query:
+    return Query.boolean_query([(Occur.Should, one) for one in queries])
+
+
+def _fit(bound: int | None) -> int | None:
+    """Keep a bound that a user wrote within 64 bits, beyond which there is no document."""
+    return None if bound is None else max(min(bound, 2**63 - 1), -(2**63))

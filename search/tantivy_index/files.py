@@ -1,0 +1,163 @@
+"""The files of an index: how they come to be, who may write them, and what is said when they are broken."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tantivy import Index, IndexWriter
+
+from jobs.errors import Misconfigured, StorageFailed, SweepError
+from search.tantivy_index.schema import VERSION, schema
+
+HEAP = 15_000_000
+"""Bytes that one batch may take in memory before it spills; the least that Tantivy works with."""
+
+_MARK = "imagesweep.json"
+_FULL = tuple(f"(os error {code})" for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_REBUILD = "rebuild it: imagesweep index rebuild"
+
+Change = Callable[[IndexWriter], None]
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+class Busy(Exception):
+    """Another process is writing, or was until now: try again."""
+
+
+def opened(path: Path, *, read_only: bool) -> Index:
+    """Open the index, made anew where there is none; searchers of it move on when it is told to reload."""
+    with translated("open", path):
+        if not _present(path):
+            if read_only:
+                raise Misconfigured("open", str(path), "nothing has been indexed yet", hint="Run `imagesweep sweep`.")
+            _create(path)
+        _check(path)
+        index = Index.open(str(path))
+        index.config_reader(reload_policy="manual")
+        index.reload()
+        return index
+
+
+def write(path: Path, change: Change) -> Callable[[], None]:
+    """Make one change, all of it or nothing, durable on return; raise Busy while another process holds the lock.
+
+    Returns what is to be called next in the same thread: it waits for the merges and lets go of the lock. Were they not waited
+    for, they would be thrown away with the writer, and the segments would grow without end. The lock is of the operating
+    system and dies with the process. The index is opened anew each time, since the list of its files that an older handle
+    keeps would overwrite the one of the process that wrote last.
+    """
+    with translated("publish", path):
+        before = stamp(path)
+        writer = _writer(path)
+        try:
+            _unmoved(path, before)
+            change(writer)
+            writer.commit()
+        except BaseException:
+            with suppress(Exception):
+                writer.wait_merging_threads()
+            raise
+        return writer.wait_merging_threads
+
+
+def stamp(path: Path) -> Stamp:
+    """Return what tells one commit from the next without reading it."""
+    return tuple(_stat(path / name) for name in ("meta.json", ".managed.json"))
+
+
+def swap(fresh: Path, path: Path) -> None:
+    """Put a freshly built index in the place of another, which is deleted; both are closed, or read only."""
+    _check(fresh)
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
+    if path.exists():
+        path.rename(old / "index")
+    fresh.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def translated(operation: str, path: Path) -> Iterator[None]:
+    """Turn what Tantivy and the file system raise into errors that say what to do."""
+    try:
+        yield
+    except (SweepError, Busy):
+        raise
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise Misconfigured(operation, str(path), str(error), hint="Choose a folder that may be written to.") from error
+    except (OSError, ValueError) as error:
+        raise _failed(operation, path, str(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what a failed assertion in Rust becomes; it has no importable name
+            raise
+        raise _failed(operation, path, str(error)) from error
+
+
+def _failed(operation: str, path: Path, cause: str) -> StorageFailed:
+    if any(code in cause for code in _FULL) or "No space left" in cause:
+        return StorageFailed(operation, str(path), cause, hint="Free some space and run it again; what was published stays.")
+    hint = "The index can be rebuilt from the store: imagesweep index rebuild"
+    return StorageFailed(operation, str(path), f"the index is damaged or cannot be read: {cause}", hint=hint)
+
+
+def _present(path: Path) -> bool:
+    return path.exists() and (not path.is_dir() or any(path.iterdir()))
+
+
+def _create(path: Path) -> None:
+    """Make an empty index beside its place and move it there whole, so that no process ever sees a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
+    try:
+        Index(schema(), str(fresh), reuse=False)
+        (fresh / _MARK).write_text(json.dumps({"schema": VERSION}), encoding="utf-8")
+        fresh.chmod(0o755)
+        with suppress(FileNotFoundError):
+            path.rmdir()
+        fresh.rename(path)
+    except OSError:
+        if not _present(path):
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _check(path: Path) -> None:
+    """Raise Misconfigured where the folder holds no index of ours, or one of another version."""
+    if not path.is_dir():
+        raise Misconfigured("open", str(path), "this is a file", hint="An index is a folder: choose another name.")
+    try:
+        mark = json.loads((path / _MARK).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Misconfigured("open", str(path), "there is something else in this folder", hint="Choose another.") from error
+    found = mark.get("schema") if isinstance(mark, dict) else None
+    if found != VERSION:
+        cause = f"the index has schema {found}, this program needs {VERSION}"
+        raise Misconfigured("open", str(path), cause, hint=_REBUILD)
+
+
+def _writer(path: Path) -> IndexWriter:
+    try:
+        return Index.open(str(path)).writer(heap_size=HEAP, num_threads=1)
+    except ValueError as error:
+        if "LockBusy" in str(error):
+            raise Busy from error
+        raise
+
+
+def _unmoved(path: Path, before: Stamp) -> None:
+    if stamp(path) != before:
+        raise Busy
+
+
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

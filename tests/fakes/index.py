@@ -1,0 +1,150 @@
+"""An index in memory: Index and Searcher by the same contracts as the real ones, evaluated the plain way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+from jobs.model import Record
+from search.checks import check
+from search.document import SearchDocument, document, grade
+from search.query import Bucket, Hit, Query, Results
+from search.scoring import CAPTION, MOST_WORDS, NAME, PART, exact, step, within
+from search.words import Word, asked, forms, words
+
+BATCH = 100
+
+
+class MemoryIndex:
+    """Holds documents in a dictionary. Nothing awaits inside, so every call is atomic."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, SearchDocument] = {}
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        shown = [document(record) if record.analysis else None for record in records]
+        self.documents |= {one.id: one for one in shown if one}
+        return [None if one else "it has no analysis" for one in shown]
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        for key in ids:
+            self.documents.pop(key, None)
+
+    async def revisions(self, source: str) -> AsyncGenerator[Sequence[tuple[str, str, int]]]:
+        found = [(one.name, one.id, one.rev) for one in self.documents.values() if one.source == source]
+        found.sort(key=lambda revision: revision[0].encode())
+        for start in range(0, len(found), BATCH):
+            yield found[start : start + BATCH]
+
+    async def search(self, query: Query) -> Results:
+        check(query)
+        found = [one for one in self.documents.values() if _matches(one, query)]
+        by_score = query.sort == "relevance" and bool(query.text.strip())
+        scored = [(_score(one, query.text) if by_score else 0.0, one) for one in found]
+        scored.sort(key=lambda pair: pair[1].id)
+        scored.sort(key=lambda pair: -pair[0] if by_score else _key(pair[1], query.sort))
+        start = (query.page - 1) * query.limit
+        hits = tuple(_hit(one, score) for score, one in scored[start : start + query.limit])
+        return Results(len(found), hits, {name: _facet(found, name, query.facet_limit) for name in query.facets})
+
+
+def _matches(one: SearchDocument, query: Query) -> bool:
+    return _says(one, query.text) and _sure(one, query) and _narrowed(one, query)
+
+
+def _says(one: SearchDocument, text: str) -> bool:
+    if not text.strip():
+        return True
+    known = {stem(form) for source in (one.caption, one.name, *one.tag_names) for form in forms(source)}
+    wanted = asked(text)
+    return bool(wanted) and all(
+        stem(word.whole) in known or (bool(word.parts) and all(stem(part) in known for part in word.parts)) for word in wanted
+    )
+
+
+def _sure(one: SearchDocument, query: Query) -> bool:
+    has = set(one.tag_names)
+    if not has.issuperset(query.tags_all) or not has.isdisjoint(query.tags_none):
+        return False
+    if not query.confidence > 0:
+        return True
+    least = grade(query.confidence)
+    if not query.tags_all:
+        return grade(one.best) >= least
+    return all(any(tag.name == name and grade(tag.confidence) >= least for tag in one.tags) for name in query.tags_all)
+
+
+def _narrowed(one: SearchDocument, query: Query) -> bool:
+    return (
+        one.name.startswith(query.prefix)
+        and (not query.formats or one.format in query.formats)
+        and (query.after is None or one.date >= query.after)
+        and (query.before is None or one.date < query.before)
+        and (query.min_size is None or one.size >= query.min_size)
+        and (query.max_size is None or one.size <= query.max_size)
+    )
+
+
+def _score(one: SearchDocument, text: str) -> float:
+    wanted = asked(text)[:MOST_WORDS]
+    score = sum(_worth(one, word.whole) + PART * sum(_worth(one, part) for part in word.parts) for word in wanted)
+    if len(wanted) > 1:
+        whole = _whole(words(text))
+        same = [exact(step(tag.confidence)) for tag in one.tags if _whole(words(tag.name)) == whole]
+        score += len(wanted) * max(same, default=0.0)
+    return score
+
+
+def _worth(one: SearchDocument, word: str) -> float:
+    stemmed = stem(word)
+    whole = [exact(step(tag.confidence)) for tag in one.tags if _whole(words(tag.name)) == (stemmed,)]
+    part = [
+        within(step(tag.confidence))
+        for tag in one.tags
+        if _whole(words(tag.name)) != (stemmed,) and stemmed in map(stem, forms(tag.name))
+    ]
+    caption = CAPTION * (stemmed in map(stem, forms(one.caption)))
+    name = NAME * (stemmed in map(stem, forms(one.name)))
+    return max(whole, default=0.0) + max(part, default=0.0) + caption + name
+
+
+def _whole(text: Sequence[Word]) -> tuple[str, ...]:
+    return tuple(stem(word.whole) for word in text)
+
+
+def stem(word: str) -> str:
+    """Take the plural from an English word: the least that a stemmer does."""
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+
+
+def _key(one: SearchDocument, sort: str) -> float | bytes:
+    keys: Mapping[str, float | bytes] = {
+        "newest": -one.date.timestamp(),
+        "oldest": one.date.timestamp(),
+        "largest": -one.size,
+        "smallest": one.size,
+    }
+    return keys.get(sort, one.name.encode())
+
+
+def _hit(one: SearchDocument, score: float) -> Hit:
+    about = (one.id, one.name, score, one.caption, one.tags, one.width, one.height)
+    return Hit(*about, one.format, one.size, one.date, one.source, one.rev)
+
+
+def _facet(found: Sequence[SearchDocument], name: str, most: int) -> tuple[Bucket, ...]:
+    counts = Counter(value for one in found for value in _values(one, name))
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(Bucket(value, count) for value, count in ordered[:most])
+
+
+def _values(one: SearchDocument, name: str) -> Sequence[str]:
+    values: Mapping[str, Sequence[str]] = {
+        "tags": one.tag_names,
+        "folder": (one.folder,),
+        "format": (one.format,),
+        "colours": one.colours,
+        "camera": (one.camera,) if one.camera is not None else (),
+        "year": (str(one.year),),
+    }
+    return values[name]

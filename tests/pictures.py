@@ -1,0 +1,90 @@
+"""Records to search for, and the laws' ways to make them and to ask for them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from jobs.model import Analysis, Facts, Outcome, Record, Tag, blob_id
+from search.query import FACETS, Query
+
+PHOTOS = "folder:/photos"
+JANUARY = datetime(2024, 1, 1, tzinfo=UTC)
+WORDS = ("dog", "cat", "beach", "red", "car")
+TAGS = ("dog", "cat", "hot dog", "beach", "red car", "Dog")
+NAMES = (
+    "dog_food.jpg",
+    "DogFood2.jpg",
+    "a/cat.jpg",
+    "a/dog.jpg",
+    "a-b/beach.jpg",
+    "a/b/red car.jpg",
+    "a/b/x.jpg",
+    "q\"uo'te\n.png",
+    "🐶/שלום.png",
+    "é.gif",
+    "nul\0.gif",
+    "nul",
+    "long/" + "x" * 70 + "/dog.jpg",
+    "long/" + "x" * 70 + "y.jpg",
+)
+
+
+def picture(
+    name: str,
+    *tags: tuple[str, float],
+    caption: str = "",
+    source: str = PHOTOS,
+    size: int = 1000,
+    taken: datetime | None = None,
+    modified: datetime = JANUARY,
+    format: str = "JPEG",  # noqa: A002  # the name of the field
+    colours: tuple[str, ...] = (),
+    camera: str | None = None,
+    rev: int = 1,
+) -> Record:
+    """Return a classified record with these tags."""
+    facts = Facts(640, 480, format, colours, taken=taken, camera=camera)
+    analysis = Analysis(tuple(Tag(*tag) for tag in tags), caption, 0.5, facts, "model 1")
+    known = Record(blob_id(source, name), source, name, "e1", modified, size, outcome=Outcome.CLASSIFIED)
+    return Record(
+        **{field: getattr(known, field) for field in known.__slots__} | {"analysis": analysis, "analysed": "e1", "rev": rev}
+    )
+
+
+_shares = st.sampled_from([0.0, 0.05, 0.5, 0.8, 0.80004, 0.99, 1.0]) | st.floats(0, 1).map(lambda share: round(share, 6))
+_days = st.integers(-400, 400).map(lambda days: JANUARY + timedelta(days=days, microseconds=days % 7))
+_sizes = st.integers(0, 5)
+_formats = st.sampled_from(["JPEG", "PNG", "GIF"])
+pictures = st.builds(
+    lambda name, tags, **more: picture(name, *tags, **more),
+    st.sampled_from(NAMES),
+    st.lists(st.tuples(st.sampled_from(TAGS), _shares), max_size=4),
+    caption=st.lists(st.sampled_from([*WORDS, "a", "on"]), max_size=4).map(" ".join),
+    source=st.sampled_from([PHOTOS, "folder:/other"]),
+    size=_sizes,
+    taken=st.none() | _days,
+    format=_formats,
+    colours=st.lists(st.sampled_from(["red", "blue", "grey"]), max_size=3).map(tuple),
+    camera=st.none() | st.sampled_from(["Canon", "Nikon"]),
+    rev=st.integers(1, 9),
+)
+queries = st.builds(
+    Query,
+    text=st.lists(st.sampled_from([*WORDS, "food", "dogs", "a", "DogFood", "2"]), max_size=3).map(" ".join),
+    tags_all=st.lists(st.sampled_from(TAGS), max_size=2).map(tuple),
+    tags_none=st.lists(st.sampled_from(TAGS), max_size=1).map(tuple),
+    confidence=st.just(0.0) | _shares,
+    prefix=st.just("") | st.builds(lambda name, end: name[:end], st.sampled_from(NAMES), st.integers(0, 80)),
+    after=st.none() | _days,
+    before=st.none() | _days,
+    formats=st.lists(_formats, max_size=2).map(tuple),
+    min_size=st.none() | _sizes,
+    max_size=st.none() | _sizes,
+    facets=st.just(FACETS),
+    facet_limit=st.integers(0, 4),
+    sort=st.sampled_from(["relevance", "newest", "oldest", "name", "largest", "smallest"]),
+    limit=st.integers(0, 5),
+    page=st.integers(1, 3),
+)
