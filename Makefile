@@ -2,7 +2,8 @@
 
 SHELL := /bin/bash
 PY := .venv/bin/python
-export PYTHONDONTWRITEBYTECODE := 1
+# Compiled once at installation: a command then starts in half a second instead of one and a half.
+unexport PYTHONDONTWRITEBYTECODE
 
 # 3.13 where the machine has one (the Functions runtime needs it), else 3.12, else 3.11; under pyenv it may exist without being active.
 define find_python
@@ -26,13 +27,15 @@ help: ## show this
 	"$$found" -m venv .venv && $(PY) -m pip install --quiet --disable-pip-version-check uv && touch .venv/uv
 
 .venv/run: .venv/uv requirements-local.txt pyproject.toml
-	@if [ ! -e .venv/dev ]; then $(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements-local.txt; fi
+	@if [ ! -e .venv/dev ]; then $(PY) -m uv pip install --quiet --compile-bytecode --python $(PY) --require-hashes -r requirements-local.txt; fi
 	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --editable .
+	@$(PY) -m compileall -q jobs search
 	@touch .venv/run
 
 .venv/dev: .venv/uv requirements-dev.txt pyproject.toml
-	@$(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements-dev.txt
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python $(PY) --require-hashes -r requirements-dev.txt
 	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --editable .
+	@$(PY) -m compileall -q jobs search
 	@touch .venv/dev .venv/run
 
 run: .venv/run ## sweep samples/, print the report, and search it three times

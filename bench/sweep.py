@@ -29,6 +29,8 @@ import rivals
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "jobs/adapters/models/efficientnet-lite0/model.onnx"
 BATCH = 8
+PLAIN = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""The environment of a user: Python keeps what it compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def _memory(process: psutil.Process) -> float:
 
 def sweep(folder: Path, home: Path) -> Run:
     """Sweep a folder with the results kept in `home`."""
-    environment = {**os.environ, "IMAGESWEEP_SOURCE": f"folder:{folder}", "IMAGESWEEP_STORE": f"sqlite:{home}/results.db",
+    environment = {**PLAIN, "IMAGESWEEP_SOURCE": f"folder:{folder}", "IMAGESWEEP_STORE": f"sqlite:{home}/results.db",
                    "IMAGESWEEP_INDEX": f"tantivy:{home}/index"}  # fmt: skip
     peak = 0.0
     start = time.perf_counter()
@@ -106,7 +108,7 @@ def sweep(folder: Path, home: Path) -> Run:
 def rival(way: str, folder: Path) -> float:
     """Return the images a second of a user's script."""
     command = [sys.executable, str(ROOT / "bench/rivals.py"), way, str(folder), str(MODEL)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=PLAIN).stdout)
 
 
 def measure(kind: str, number: int, *, source: Path, target: Path, rounds: int) -> dict[str, object]:

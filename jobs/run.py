@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from jobs.errors import SweepError, Transient
-from jobs.model import Analysis, Outcome
+from jobs.gather import Gather
+from jobs.model import Analysis, Outcome, Record
 from jobs.retry import Policy
 from jobs.throttle import Throttle
 
@@ -96,7 +97,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Run:
-    """One run in this process. `now` is the store's time.
+    """One run in this process. `now` is the store's time, `reusable` finds a stored answer by content hash.
 
     `answering` holds the analyses by content hash that are asked for or not yet stored, so that identical bytes in flight are
     paid once. `halted` is the error that stopped the run; `storm` counts the passing failures since the last success.
@@ -107,6 +108,7 @@ class Run:
     terms: Terms
     throttle: Throttle
     now: Callable[[], datetime]
+    reusable: Gather[Record]
     counts: Counts = field(default_factory=Counts)
     may_go_on: Callable[[], bool] = lambda: True
     answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)

@@ -239,9 +239,9 @@ async def _answer(item: Taken, *, parts: Parts, run: Run) -> Record:
 
 
 async def _reuse_or_call(image: Image, content_hash: str, *, parts: Parts, run: Run) -> tuple[Analysis, bool]:
-    found = await retry(lambda: parts.ledger.answers([content_hash], parts.classifier.asked), run.terms.retry)
-    if content_hash in found and (analysis := found[content_hash].analysis) is not None:
-        return analysis, True
+    found = await run.reusable(content_hash)
+    if found is not None and found.analysis is not None:
+        return found.analysis, True
     return await retry(lambda: _call(image, parts=parts, run=run), run.terms.retry, failed=run.fared), False
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from functools import partial
 
 from jobs import decide
 from jobs.errors import Conflict, Halted, LeaseLost, Misconfigured, SweepError, Transient
+from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
 from jobs.model import Blob, OpenPage, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Index, Ledger, Source, State
@@ -113,7 +114,10 @@ async def conduct(
         in_time = control.seconds is None or loop.time() - begun < control.seconds
         return in_time and not control.stopped() and hold.left() > terms.call_seconds
 
-    run = Run(run_id, owner, terms, throttle, hold.now, may_go_on=may_go_on)
+    async def answers(hashes: Sequence[str]) -> Mapping[str, Record]:
+        return await retry(partial(ports.ledger.answers, hashes, ports.classifier.asked), policy)
+
+    run = Run(run_id, owner, terms, throttle, hold.now, Gather(answers), may_go_on=may_go_on)
     control.watch(run.counts)
     started = hold.now()
     status = "failed"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.adapters.vocabulary import Vocabulary
 from jobs.errors import Rejected
@@ -21,6 +22,11 @@ from jobs.pixels import look
 
 SIDE = 224
 """Pixels a side that the model looks at."""
+
+GROUP = 4
+"""Images inferred at once: as fast as eight on one thread, in half the memory."""
+
+Looked = tuple[Facts, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,6 @@ def begin(setup: Setup) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     _session = onnxruntime.InferenceSession(str(setup.folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
     _vocabulary = Vocabulary.load(setup.folder / "vocabulary.json.gz")
@@ -63,22 +68,27 @@ def begin(setup: Setup) -> None:
 
 
 def analyse(batch: Sequence[bytes]) -> list[Analysis | Fault]:
-    """Answer for each image of a batch, in order."""
+    """Answer for each image of a batch, in order. Holds only `GROUP` decoded images at a time."""
+    answers: list[Analysis | Fault] = []
+    for begin in range(0, len(batch), GROUP):
+        looked = [_look(data) for data in batch[begin : begin + GROUP]]
+        good = [item for item in looked if not isinstance(item, Fault)]
+        found = iter(_infer(good) if good else ())
+        answers += [item if isinstance(item, Fault) else next(found) for item in looked]
+    return answers
+
+
+def _look(data: bytes) -> Looked | Fault:
     assert _setup is not None
-    looked: list[tuple[Facts, np.ndarray[Any, np.dtype[np.uint8]]] | Fault] = []
-    for data in batch:
-        try:
-            looked.append(look(data, limits=_setup.limits, max_pixels=_setup.max_pixels, side=SIDE))
-        except Rejected as error:
-            looked.append(Fault(error.failure_class, error.cause))
-        except MemoryError:
-            looked.append(Fault("too-large", "decoding it takes more memory than there is"))
-    good = [item for item in looked if not isinstance(item, Fault)]
-    answers = iter(_infer(good)) if good else iter(())
-    return [item if isinstance(item, Fault) else next(answers) for item in looked]
+    try:
+        return look(data, limits=_setup.limits, max_pixels=_setup.max_pixels, side=SIDE)
+    except Rejected as error:
+        return Fault(error.failure_class, error.cause)
+    except MemoryError:
+        return Fault("too-large", "decoding it takes more memory than there is")
 
 
-def _infer(good: Sequence[tuple[Facts, np.ndarray[Any, np.dtype[np.uint8]]]]) -> list[Analysis]:
+def _infer(good: Sequence[Looked]) -> list[Analysis]:
     assert _vocabulary is not None
     assert _setup is not None
     probs, embeddings = _session.run(["probs", "embedding"], {"image": np.stack([pixels for _, pixels in good])})

@@ -265,7 +265,7 @@ class World:
 
     def _check_index(self) -> None:
         shows = {record.id: record.rev for record in self.store.records.values() if shown(record) and record.source != KEEPSAKES}
-        has = {key: record.rev for key, record in self.index.records.items()}
+        has = {key: record.rev for key, record in self.index.documents.items()}
         self.demand(shows == has, f"the store shows {sorted(shows.values())}, the index {sorted(has.values())}")
 
     def _check_payment(self) -> None:
