@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -95,6 +95,10 @@ class Counts:
         self.skipped += number
 
 
+async def _nothing(_: Sequence[str]) -> Mapping[str, Record]:
+    return {}
+
+
 @dataclass(slots=True)
 class Run:
     """One run in this process. `now` is the store's time, `reusable` finds a stored answer by content hash.
@@ -108,7 +112,7 @@ class Run:
     terms: Terms
     throttle: Throttle
     now: Callable[[], datetime]
-    reusable: Gather[Record]
+    reusable: Gather[Record] = field(default_factory=lambda: Gather(_nothing))
     counts: Counts = field(default_factory=Counts)
     may_go_on: Callable[[], bool] = lambda: True
     answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)
