@@ -30,7 +30,7 @@ def test_what_is_asked_meanwhile_is_asked_together() -> None:
 
 
 def test_an_error_is_raised_to_its_lot_only() -> None:
-    async def world() -> list[int | None | BaseException]:
+    async def world() -> list[int | BaseException | None]:
         async def ask(questions: Sequence[str]) -> Mapping[str, int]:
             await asyncio.sleep(1)
             if "bad" in questions:
