@@ -25,7 +25,7 @@ def pixels(path: Path, *, draft: bool = False) -> NDArray[np.uint8]:
     """Decode, cut the centre square out and scale it."""
     with Image.open(path) as image:
         if draft:
-            image.draft("RGB", (2 * SIDE, 2 * SIDE))
+            image.draft("RGB", (SIDE, SIDE))
         rgb = image.convert("RGB")
     width, height = rgb.size
     edge = min(width, height)
