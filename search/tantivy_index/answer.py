@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 from tantivy import DocAddress, Order, Query, Schema, Searcher
 
@@ -26,6 +26,14 @@ _FIELDS: dict[Sort, tuple[str, Order]] = {
     "name": ("order", Order.Asc),
 }
 Ranked = tuple[Any, DocAddress]
+
+
+class Counting(Protocol):
+    """What counts values: a searcher."""
+
+    def aggregate(self, query: Query, agg: dict[str, Any]) -> dict[str, Any]:
+        """Return the buckets of each aggregation."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ def answer(searcher: Searcher, schema: Schema, query: Asked) -> Results:
     ranking = _Ranking(scoring if by_score else matching, field, order)
     count, page = _page(searcher, ranking, (query.page - 1) * query.limit, query.limit)
     hits = tuple(shown(_stored(searcher, address), key if by_score else 0.0) for key, address in page)
-    return Results(count, hits, _facets(searcher, matching, query.facets, query.facet_limit))
+    return Results(count, hits, facets(searcher, matching, query.facets, query.facet_limit))
 
 
 def _stored(searcher: Searcher, address: DocAddress) -> bytes:
@@ -95,10 +103,10 @@ def _untied(searcher: Searcher, run: Sequence[Ranked]) -> Sequence[Ranked]:
     return [ranked for _, ranked in sorted(zip(ties, run, strict=True), key=itemgetter(0))]
 
 
-def _facets(searcher: Searcher, matching: Query, fields: Sequence[str], most: int) -> dict[str, Sequence[Bucket]]:
+def facets(searcher: Counting, matching: Query, fields: Sequence[str], most: int) -> dict[str, Sequence[Bucket]]:
     """Return the most frequent values of each field, counted over all that matches, ties in the order of the values.
 
-    Tantivy breaks ties by chance, so where one crosses the end, the values of that count are asked for by their order.
+    Tantivy promises nothing about ties, so where one crosses the end, the values of that count are asked for by their order.
     """
     if not fields or not most:
         return dict.fromkeys(fields, ())

@@ -57,7 +57,7 @@ def write(path: Path, change: Change) -> Callable[[], None]:
         writer = _writer(path)
         try:
             _unmoved(path, before)
-            change(writer)
+            _apply(change, writer)
             writer.commit()
         except BaseException:
             with suppress(Exception):
@@ -147,6 +147,15 @@ def _writer(path: Path) -> IndexWriter:
     except ValueError as error:
         if "LockBusy" in str(error):
             raise Busy from error
+        raise
+
+
+def _apply(change: Change, writer: IndexWriter) -> None:
+    try:
+        change(writer)
+    except ValueError as error:
+        if "writer was killed" in str(error):
+            writer.commit()  # cannot succeed without its thread, and says what the thread died of, such as a full disk
         raise
 
 
