@@ -106,6 +106,10 @@ class Tally(Protocol):
         """Return the number of records by (outcome, failure class); the class is empty where there is no failure."""
         ...
 
+    async def sources(self) -> Sequence[str]:
+        """Return the keys of all sources that have records, ascending."""
+        ...
+
 
 class State(Protocol):
     """Small documents that say how far the runs are: scans, leases, open pages, reports.

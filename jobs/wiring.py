@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from jobs.choose import chooser
@@ -15,9 +16,8 @@ from jobs.run import Terms
 from jobs.settings import Settings, several
 
 if TYPE_CHECKING:
-    from search.tantivy_index import TantivyIndex
-
     from jobs.adapters.sqlite import SqliteStore
+    from search.tantivy_index import TantivyIndex
 
 T = TypeVar("T")
 Opener = Callable[[Settings, str], AbstractAsyncContextManager[T]]
@@ -98,6 +98,23 @@ def index(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContex
         raise Misconfigured("open", "the embedded index", str(error), hint="Install the extra `local`.") from error
 
     return _opener("index", settings.index, {"tantivy": lambda _, where: open_tantivy(Path(where), read_only=read_only)}, settings)
+
+
+@asynccontextmanager
+async def fresh_index(settings: Settings) -> AsyncIterator[TantivyIndex]:
+    """Open a new, empty index beside the one that the settings name, and put it in its place when the body has succeeded."""
+    from search.tantivy_index import open_tantivy, swap  # noqa: PLC0415
+
+    kind, location = split("index", settings.index)
+    if kind != "tantivy":
+        raise Misconfigured("rebuild", f"index of kind {kind}", "there is no kind like it", hint="Known kinds: tantivy.")
+    path = Path(location)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{path.name}.rebuild-", dir=path.parent) as folder:
+        beside = Path(folder) / "index"
+        async with open_tantivy(beside) as fresh:
+            yield fresh
+        swap(beside, path)
 
 
 @asynccontextmanager

@@ -53,6 +53,9 @@ _SCAN_FAILED = """SELECT name, body, NULL FROM records INDEXED BY records_failed
     AND outcome IN (SELECT value FROM json_each(:outcomes)) AND (:due IS NULL OR next_try <= :due)
     ORDER BY name LIMIT :batch"""
 _TALLY = "SELECT outcome, failure_class, count(*) FROM records WHERE source = ? GROUP BY outcome, failure_class"
+_SOURCES = """WITH RECURSIVE found(source) AS (SELECT min(source) FROM records UNION ALL
+    SELECT (SELECT min(source) FROM records WHERE source > found.source) FROM found WHERE found.source IS NOT NULL)
+    SELECT source FROM found WHERE source IS NOT NULL"""
 _GET = "SELECT body, version FROM documents WHERE kind = ? AND key = ?"
 _LIST = """SELECT key, body, version FROM documents
     WHERE kind = ? AND key >= ? AND key < CAST(? AS TEXT) ORDER BY key DESC LIMIT ?"""
@@ -144,6 +147,11 @@ class SqliteStore:
         """Count by outcome and failure class, from an index alone."""
         rows = await self._call("tally", lambda: self._connection.execute(_TALLY, (source,)).fetchall())
         return {(outcome, failure_class): count for outcome, failure_class, count in rows}
+
+    async def sources(self) -> Sequence[str]:
+        """Return the keys of all sources, by one step through the index for each."""
+        rows = await self._call("sources", lambda: self._connection.execute(_SOURCES).fetchall())
+        return [source for (source,) in rows]
 
     async def get(self, kind: type[D], key: str) -> tuple[D, str] | None:
         """Return the document and its version, None when there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from jobs.cli.find import search_command
+from jobs.cli.index import index_command
 from jobs.cli.look import failures_command, show_command, status_command
 from jobs.cli.runs import plan_command, sweep_command
 
@@ -24,5 +25,5 @@ def main() -> None:
     """  # noqa: D301
 
 
-for command in (plan_command, sweep_command, search_command, show_command, failures_command, status_command):
+for command in (plan_command, sweep_command, search_command, show_command, failures_command, status_command, index_command):
     main.add_command(command)

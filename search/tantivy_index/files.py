@@ -72,8 +72,13 @@ def stamp(path: Path) -> Stamp:
 
 
 def swap(fresh: Path, path: Path) -> None:
-    """Put a freshly built index in the place of another, which is deleted; both are closed, or read only."""
+    """Put a freshly built index in the place of another, which is deleted, however damaged; both are closed, or read only.
+
+    Raises Misconfigured where there is something else in that place.
+    """
     _check(fresh)
+    if _present(path) and not (path / _MARK).exists():
+        raise Misconfigured("rebuild", str(path), "there is something else in this place", hint="Choose another folder.")
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
     if path.exists():
         path.rename(old / "index")

@@ -55,7 +55,26 @@ def test_a_corrupt_index(desk: Desk) -> None:
     for path in (desk.home / ".imagesweep" / "index").rglob("*"):
         if path.is_file():
             path.write_bytes(b"garbage")
-    _one_clear_line(desk.run("search", "a"), 1, "index")
+    _one_clear_line(desk.run("search", "a"), 1, "imagesweep index rebuild")
+    rebuilt = desk.run("index", "rebuild", "--json")
+    assert (rebuilt.status, rebuilt.json["documents"]) == (0, 1)
+    assert desk.run("search", "--json").json["count"] == 1
+
+
+def test_a_rebuild_never_takes_the_place_of_something_else(desk: Desk) -> None:
+    desk.photo("a.png")
+    assert desk.run("sweep").status == 0
+    _one_clear_line(desk.run("index", "rebuild", index="tantivy:photos"), 2, "photos")
+    assert (desk.photos / "a.png").exists()
+
+
+def test_a_rebuild_keeps_what_other_sources_brought(desk: Desk) -> None:
+    desk.photo("a.png", 1)
+    (desk.home / "more").mkdir()
+    (desk.home / "more" / "b.png").write_bytes(desk.photo("b.png", 2).read_bytes())
+    (desk.photos / "b.png").unlink()
+    assert desk.run("sweep", source="folder:photos,folder:more").status == 0
+    assert desk.run("index", "rebuild", "--json").json["documents"] == 2
 
 
 def test_a_model_with_a_wrong_checksum(desk: Desk) -> None:

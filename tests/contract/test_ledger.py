@@ -231,3 +231,13 @@ def test_the_tally_counts_by_outcome_and_class(store: Store, run: Run) -> None:
     counts = {("classified", ""): 2, ("deferred", "archived"): 1, ("deferred", "changed"): 1, ("", ""): 1}
     assert run(store.tally(SOURCE)) == Counter(counts)
     assert run(store.tally("folder:/nowhere")) == {}
+
+
+def test_the_sources_are_known(store: Store, run: Run) -> None:
+    assert run(store.sources()) == []
+    others = [
+        replace(record("a"), id=f"{n}", source=source)
+        for n, source in enumerate(["folder:/b", "answers", "folder:/b", "folder:/a"])
+    ]
+    run(store.write(others))
+    assert run(store.sources()) == ["answers", "folder:/a", "folder:/b"]

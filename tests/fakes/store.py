@@ -73,6 +73,9 @@ class MemoryStore:
             if record.source == source
         )
 
+    async def sources(self) -> Sequence[str]:
+        return sorted({record.source for record in self.records.values()})
+
     async def get(self, kind: type[D], key: str) -> tuple[D, str] | None:
         found = self.documents.get((kind.__name__, key))
         return (_as(kind, found[0]), found[1]) if found else None
