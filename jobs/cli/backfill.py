@@ -1,0 +1,178 @@
+"""The commands that go beside the sweep, over what it has done or left: backfill and redrive."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+
+from jobs import redrive as redriving
+from jobs import wiring
+from jobs.backfill import Range, ahead, backfill, calls_ahead
+from jobs.cli.output import COMPLETE, answering, print_json
+from jobs.cli.progress import progress
+from jobs.cli.runs import STATUS, _guard, _print_report, _stoppable, _together
+from jobs.model import Report
+from jobs.plan import Plan
+from jobs.ports import Source
+from jobs.run import Terms
+from jobs.settings import Settings, load
+from jobs.work import Control, Ports
+
+_DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+_SLICE = click.option(
+    "--slice", "seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds; the next call goes on."
+)
+_MAX_CALLS = click.option("--max-calls", type=click.IntRange(min=1), help="Budget: stop after so many classifier calls.")
+_YES = click.option("--yes", is_flag=True, help="Do not ask before many paid calls.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What bounds a run: seconds and calls over all sources, and whether many paid calls need no asking."""
+
+    seconds: float | None
+    max_calls: int | None
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the command line runs it: `listed` is what it will meet, `calls` counts its calls up to a number that is enough."""
+
+    prefix: str
+    run: Callable[[Ports, Terms, Control], Awaitable[Report]]
+    listed: Callable[[Ports], Source]
+    calls: Callable[[Ports, int], Awaitable[int]]
+
+
+@click.command("backfill", short_help="Classify a range of names and dates, beside the sweeps.")
+@click.option("--prefix", default="", help="Only names that begin with this.")
+@click.option("--after", type=_DATE, help="Last changed at or after this UTC date.")
+@click.option("--before", type=_DATE, help="Last changed before this UTC date.")
+@click.option("--stale", is_flag=True, help="Only what was classified by another model, for other features or in another language.")
+@_SLICE
+@_MAX_CALLS
+@_YES
+@_JSON
+def backfill_command(
+    *,
+    prefix: str,
+    after: datetime | None,
+    before: datetime | None,
+    stale: bool,
+    seconds: float | None,
+    max_calls: int | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Classify what lies in a range of names and dates of change, whatever the sweeps have passed by.
+
+    It has a checkpoint of its own: stopped, it goes on when it is called with the same range. It may run beside the nightly
+    sweep; neither pays for what the other did. What lies outside the range is counted as skipped.
+
+    \b
+    Examples:
+      imagesweep backfill --prefix 2019/
+      imagesweep backfill --after 2015-01-01 --before 2020-01-01 --max-calls 5000
+      imagesweep backfill --stale               after a change of the model: only what it touches
+
+    Exit status: 0 complete, 75 stopped early and resumable, 1 failed, 2 usage or configuration.
+    """  # noqa: D301
+    if after and before and after >= before:
+        raise click.UsageError("--after must be earlier than --before.")
+    span = Range(prefix, _utc(after), _utc(before), stale)
+    job = Job(
+        prefix,
+        lambda ports, terms, control: backfill(ports=ports, terms=terms, span=span, control=control),
+        lambda ports: ahead(source=ports.source, ledger=ports.ledger, asked=ports.classifier.asked, span=span),
+        lambda ports, enough: calls_ahead(ports=ports, span=span, enough=enough),
+    )
+    _answer(job, Bounds(seconds, max_calls, yes), as_json=as_json)
+
+
+@click.command("redrive", short_help="Try dead letters or deferred blobs of one class again.")
+@click.option("--class", "failure_class", required=True, help="The class, as `imagesweep failures` shows it.")
+@click.option("--prefix", default="", help="Only names that begin with this.")
+@_SLICE
+@_MAX_CALLS
+@_YES
+@_JSON
+def redrive_command(
+    *, failure_class: str, prefix: str, seconds: float | None, max_calls: int | None, yes: bool, as_json: bool
+) -> None:
+    """Try again what is dead or deferred with one class of failure, as it is now and with its attempts forgiven.
+
+    \b
+    Examples:
+      imagesweep failures                       which classes are there?
+      imagesweep redrive --class too-large      after IMAGESWEEP_MAX_MB was raised
+      imagesweep redrive --class forbidden --prefix scans/
+
+    Exit status: 0 complete, 75 stopped early and resumable, 1 failed, 2 usage or configuration.
+    """  # noqa: D301
+
+    def listed(ports: Ports) -> Source:
+        return redriving.ahead(source=ports.source, ledger=ports.ledger, failure_class=failure_class)
+
+    async def calls(ports: Ports, enough: int) -> int:
+        found = 0
+        async for page in listed(ports).pages(prefix=prefix):
+            found += len(page.blobs)
+            if found > enough:
+                break
+        return found
+
+    job = Job(
+        prefix,
+        lambda ports, terms, control: redriving.redrive(
+            ports=ports, terms=terms, failure_class=failure_class, prefix=prefix, control=control
+        ),
+        listed,
+        calls,
+    )
+    _answer(job, Bounds(seconds, max_calls, yes), as_json=as_json)
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time else None
+
+
+def _answer(job: Job, bounds: Bounds, *, as_json: bool) -> None:
+    """Run a job over all sources, print its reports and exit with the worst status."""
+    with answering(as_json=as_json):
+        reports = asyncio.run(_over_sources(load(), job, bounds))
+        if as_json:
+            print_json(_together(reports))
+        else:
+            for report in reports:
+                _print_report(report)
+        sys.exit(max((STATUS[report.status] for report in reports), default=COMPLETE))
+
+
+async def _over_sources(settings: Settings, job: Job, bounds: Bounds) -> list[Report]:
+    """Run a job over the sources one after the other, within one box of time and one budget."""
+    loop = asyncio.get_running_loop()
+    end = None if bounds.seconds is None else loop.time() + bounds.seconds
+    reports: list[Report] = []
+    with _stoppable() as stop:
+        async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
+            for opener in wiring.sources(settings):
+                async with opener as source:
+                    ports = Ports(source, classifier, store, store, store, index)
+                    if classifier.price and not bounds.yes and bounds.max_calls is None:
+                        calls = await job.calls(ports, settings.guard_calls)
+                        _guard(Plan(source.key, calls=calls), settings.guard_calls, classifier.price)
+                    left = None if bounds.max_calls is None else bounds.max_calls - sum(report.calls for report in reports)
+                    async with progress(job.listed(ports), prefix=job.prefix) as live:
+                        seconds = None if end is None else max(end - loop.time(), 0.001)
+                        control = Control(seconds, stop, live.watch)
+                        reports.append(await job.run(ports, wiring.terms(settings, max_calls=left), control))
+                if stop.asked:
+                    break
+    return reports
