@@ -15,7 +15,7 @@ done; \
 echo "imagesweep needs Python 3.11, 3.12 or 3.13" >&2; exit 1
 endef
 
-.PHONY: help run test check bench quality lock clean
+.PHONY: help run test check simulate bench quality lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ run: .venv/run ## sweep samples/, print the report, and search it three times
 
 test: check ## everything that must hold: lint, types, layers, all tests
 	$(PY) -m pytest -q -m "slow or servers"
+
+simulate: .venv/dev ## SEEDS=100000 simulated worlds
+	$(PY) -m tests.simulation $(or $(SEEDS),2000)
 
 check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
 	.venv/bin/ruff format --check .

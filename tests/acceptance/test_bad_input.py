@@ -10,6 +10,8 @@ import pytest
 from jobs.adapters import onnx_model
 from tests.acceptance.conftest import PROGRAM, Answer, Desk
 
+pytestmark = pytest.mark.slow
+
 
 def _one_clear_line(answer: Answer, status: int, *parts: str) -> None:
     assert answer.status == status, answer

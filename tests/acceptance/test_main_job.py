@@ -10,6 +10,8 @@ import pytest
 
 from tests.acceptance.conftest import SAMPLES, Answer, Desk
 
+pytestmark = pytest.mark.slow
+
 COUNTS = ("classified", "reused", "unchanged", "skipped", "deferred", "dead", "gone")
 
 
@@ -18,7 +20,6 @@ def _adds_up(answer: Answer) -> None:
     assert report["listed"] == sum(report[name] for name in COUNTS)
 
 
-@pytest.mark.slow
 def test_the_samples_are_swept_and_found(desk: Desk) -> None:
     shutil.copytree(SAMPLES, desk.photos, dirs_exist_ok=True)
     first = desk.run("sweep", "--json")
@@ -153,7 +154,6 @@ def test_from_now_leaves_history_out(desk: Desk) -> None:
     assert (again.status, "swept up to" in again.err) == (2, True)
 
 
-@pytest.mark.slow
 def test_ctrl_c_stops_at_a_checkpoint_and_says_how_to_go_on(desk: Desk) -> None:
     for n in range(400):
         desk.photo(f"{n:03}.png", n, size=(400, 300))
