@@ -109,8 +109,9 @@ async def child(home: Path, *, repair: bool) -> dict[str, float]:
         ports = Ports(source, Unasked(), store, store, store, index)
         done = await audit(ports=ports, terms=Terms(), repair=repair)
     report = done.report
+    mended = sum(done.repaired.values()) - done.repaired["moved"]
     return {"names_per_second": done.rate, "compared": done.compared, "missing": done.missing, "moved": done.moved,
-            "orphaned_store": done.orphaned_store, "found": done.found, "repaired": sum(done.repaired.values()) - done.repaired["moved"],
+            "orphaned_store": done.orphaned_store, "found": done.found, "repaired": mended,
             "complete": report.status == "complete", "seconds": report.seconds}  # fmt: skip
 
 
