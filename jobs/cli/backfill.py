@@ -53,8 +53,8 @@ class Job:
 
 @click.command("backfill", short_help="Classify a range of names and dates, beside the sweeps.")
 @click.option("--prefix", default="", help="Only names that begin with this.")
-@click.option("--after", type=_DATE, help="Last changed at or after this UTC date.")
-@click.option("--before", type=_DATE, help="Last changed before this UTC date.")
+@click.option("--after", type=_DATE, help="Last changed (in a folder: or arrived) at or after this UTC date.")
+@click.option("--before", type=_DATE, help="Last changed (in a folder: or arrived) before this UTC date.")
 @click.option("--stale", is_flag=True, help="Only what was classified by another model, for other features or in another language.")
 @_SLICE
 @_MAX_CALLS
