@@ -11,6 +11,7 @@ from typing import assert_never
 from jobs.errors import SweepError, Transient
 from jobs.gather import Gather
 from jobs.model import Analysis, Outcome, Record
+from jobs.ports import Classifier, Ledger, Source, State
 from jobs.retry import Policy
 from jobs.throttle import Throttle
 
@@ -95,6 +96,16 @@ class Counts:
         self.skipped += number
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The ports that settling needs."""
+
+    source: Source
+    classifier: Classifier
+    ledger: Ledger
+    state: State
+
+
 async def _nothing(_: Sequence[str]) -> Mapping[str, Record]:
     return {}
 
@@ -104,7 +115,8 @@ class Run:
     """One run in this process. `now` is the store's time, `reusable` finds a stored answer by content hash.
 
     `answering` holds the analyses by content hash that are asked for or not yet stored, so that identical bytes in flight are
-    paid once. `halted` is the error that stopped the run; `storm` counts the passing failures since the last success.
+    paid once, and `paying` the versions of our claims on content. `halted` is the error that stopped the run; `storm` counts
+    the passing failures since the last of the `successes`.
     """
 
     run_id: str
@@ -116,9 +128,11 @@ class Run:
     counts: Counts = field(default_factory=Counts)
     may_go_on: Callable[[], bool] = lambda: True
     answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)
+    paying: dict[str, str] = field(default_factory=dict)
     halted: SweepError | None = None
     exhausted: bool = False
     storm: int = 0
+    successes: int = 0
 
     def admits(self) -> bool:
         """Say whether a new piece of work may begin."""
@@ -130,7 +144,9 @@ class Run:
             self.halted = error
 
     def spend(self) -> bool:
-        """Count a call if the budget allows one more, else stop admitting."""
+        """Count a call if the run may still make one; a spent budget stops it."""
+        if self.halted is not None:
+            return False
         if self.terms.max_calls is not None and self.counts.calls >= self.terms.max_calls:
             self.exhausted = True
             return False
@@ -141,6 +157,7 @@ class Run:
         """Learn how a call ended: a row of passing failures without one success stops the run instead of deferring an archive."""
         if error is None:
             self.storm = 0
+            self.successes += 1
             return
         self.counts.throttled += error.throttled
         self.counts.unknown_calls += error.unknown

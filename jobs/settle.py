@@ -10,24 +10,15 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from jobs import decide
+from jobs.answer import answer, answered
 from jobs.errors import Changed, Gone, Halted, Rejected, SweepError, Transient
-from jobs.model import Analysis, Blob, Claim, Image, Outcome, Record
+from jobs.model import Blob, Claim, Image, Outcome, Record
 from jobs.pixels import named_image, sniff
-from jobs.ports import Classifier, Ledger, Source
 from jobs.retry import retry
-from jobs.run import Run
+from jobs.run import Parts, Run
 from jobs.write import write
 
 SNIFF_BYTES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The ports that settling needs."""
-
-    source: Source
-    classifier: Classifier
-    ledger: Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +160,7 @@ async def _write(batch: Sequence[Record], *, parts: Parts, run: Run) -> list[Rec
                 run.counts.settle(Outcome.DEFERRED)
     for record in batch:
         if record.content_hash is not None:
-            run.answering.pop(record.content_hash, None)
+            await answered(record.content_hash, parts=parts, run=run)
     return stored
 
 
@@ -179,7 +170,7 @@ async def _outcome(item: Taken, *, parts: Parts, run: Run) -> Record:
         try:
             if not run.admits():
                 raise Halted("classify", item.blob.name, "the run stopped before its turn")
-            return await _answer(item, parts=parts, run=run)
+            return await _settled(item, parts=parts, run=run)
         except SweepError as error:
             return _failed(item.record, error, run=run, now=run.now())
 
@@ -203,8 +194,8 @@ def _failed(record: Record, error: SweepError, *, run: Run, now: datetime) -> Re
 
 
 def _again(record: Record, error: Transient, *, run: Run, now: datetime) -> Record:
-    """Defer a version after a passing failure; dead after too many, unless the failures are everybody's."""
-    counts = not run.storm or run.counts.classified > 0
+    """Defer a version after a passing failure; dead after too many, of which only those count that were not everybody's."""
+    counts = run.successes > 0 and error.failure_class != "claimed"
     attempts = (record.failure.attempts if record.failure else 0) + counts
     if attempts >= run.terms.attempts:
         return decide.dead(record, error.failure_class, f"given up after {attempts} attempts: {error.cause}", now=now)
@@ -212,48 +203,13 @@ def _again(record: Record, error: Transient, *, run: Run, now: datetime) -> Reco
     return decide.deferred(record, error.failure_class, error.cause, now=now, distance=wait, counts=counts)
 
 
-async def _answer(item: Taken, *, parts: Parts, run: Run) -> Record:
-    """Read the bytes of exactly this version, and answer from what was paid before, else by a call."""
+async def _settled(item: Taken, *, parts: Parts, run: Run) -> Record:
+    """Read the bytes of exactly this version, and have them answered."""
     blob = item.blob
     refused = decide.refusal(blob, parts.classifier.limits)
     if refused:
         raise Rejected("classify", blob.name, refused[1], failure_class=refused[0])
     data = await retry(lambda: parts.source.read(blob), run.terms.retry)
     content_hash = hashlib.sha256(data).hexdigest()
-    flying = run.answering.get(content_hash)
-    if flying is not None:
-        analysis, reused = await asyncio.shield(flying), True
-    else:
-        flying = run.answering[content_hash] = asyncio.get_running_loop().create_future()
-        try:
-            analysis, reused = await _reuse_or_call(Image(blob.name, data), content_hash, parts=parts, run=run)
-        except BaseException as error:
-            del run.answering[content_hash]
-            flying.set_exception(
-                error if isinstance(error, SweepError) else Transient("classify", blob.name, "the call was cut off")
-            )
-            flying.exception()  # seen: nobody else may be waiting for it
-            raise
-        flying.set_result(analysis)
+    analysis, reused = await answer(Image(blob.name, data), content_hash, parts=parts, run=run)
     return decide.answered(item.record, analysis, content_hash=content_hash, reused=reused, now=run.now())
-
-
-async def _reuse_or_call(image: Image, content_hash: str, *, parts: Parts, run: Run) -> tuple[Analysis, bool]:
-    found = await run.reusable(content_hash)
-    if found is not None and found.analysis is not None:
-        return found.analysis, True
-    return await retry(lambda: _call(image, parts=parts, run=run), run.terms.retry, failed=run.fared), False
-
-
-async def _call(image: Image, *, parts: Parts, run: Run) -> Analysis:
-    """Make one call, which counts, within its time."""
-    await run.throttle.pace()
-    if not run.spend():
-        raise Halted("classify", image.name, "the budget of calls is spent")
-    try:
-        async with asyncio.timeout(run.terms.call_seconds):
-            analysis = await parts.classifier.classify(image)
-    except TimeoutError as error:
-        raise Transient("classify", image.name, "no answer in time", unknown=True, failure_class="timeout") from error
-    run.fared(None)
-    return analysis

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from jobs import decide
+from jobs import decide, hashes
 from jobs.errors import Conflict, Halted, LeaseLost, Misconfigured, SweepError, Transient
 from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
@@ -21,8 +21,8 @@ from jobs.model import Blob, OpenPage, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Index, Ledger, Source, State
 from jobs.publish import publish
 from jobs.retry import Policy, retry
-from jobs.run import Counts, Run, Terms
-from jobs.settle import Parts, claim, settle, triage
+from jobs.run import Counts, Parts, Run, Terms
+from jobs.settle import claim, settle, triage
 from jobs.throttle import Throttle
 from jobs.write import put, write
 
@@ -91,7 +91,7 @@ class Work:
     @property
     def parts(self) -> Parts:
         """The ports that settling needs."""
-        return Parts(self.ports.source, self.ports.classifier, self.ports.ledger)
+        return Parts(self.ports.source, self.ports.classifier, self.ports.ledger, self.ports.state)
 
 
 async def conduct(
@@ -163,6 +163,7 @@ async def take_over(work: Work) -> None:
     policy = work.run.terms.retry
     for key, page, version in await retry(partial(work.ports.state.list, OpenPage, f"{work.place.key}|"), policy):
         records = await _disowned(work, page)
+        await hashes.disown(work.ports.state, page.owner, policy)
         await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)
         await retry(partial(work.ports.state.remove, OpenPage, key, version), policy)
         log.info("sweep.takeover", extra={"page": key, "records": len(records)})
