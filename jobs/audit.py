@@ -17,9 +17,9 @@ from jobs.errors import SweepError
 from jobs.findings import Finding, Findings
 from jobs.mend import confirm, delete, guess_moved, republish, settle_found
 from jobs.model import Report, Scan, blob_id
-from jobs.pixels import named_image
 from jobs.retry import retry
 from jobs.run import Terms
+from jobs.sniff import named_image
 from jobs.work import STEADY, Control, Ports, Work, conduct
 
 FLOOR = 10

@@ -11,6 +11,9 @@ from jobs.model import Analysis, Blob, Claim, Failure, Limits, Outcome, Record, 
 KEEPSAKES = "answers"
 """The source of records that hold answers whose blob has moved on."""
 
+RETIRED = "retired"
+"""The failure class of what was forgotten for its age: a new version of it is taken again."""
+
 
 class Verdict(StrEnum):
     """What the ledger says of a listed version: settled already, to be waited for, to be taken, or to be left out."""
@@ -24,7 +27,8 @@ class Verdict(StrEnum):
 def judge(blob: Blob, record: Record | None, *, asked: str, now: datetime) -> Verdict:
     """Decide from the record alone; `now` is the store's time, `asked` the fingerprint of the classifier in use."""
     if record is not None and record.outcome is Outcome.FORGOTTEN:
-        return Verdict.SKIP
+        retired = record.failure is not None and record.failure.failure_class == RETIRED
+        return Verdict.TAKE if retired and record.etag != blob.etag else Verdict.SKIP
     if record is None or record.etag != blob.etag:
         return Verdict.TAKE
     if record.outcome is Outcome.DEFERRED:
@@ -61,11 +65,12 @@ def keepsake(record: Record) -> Record | None:
     """Return a record that keeps a paid answer findable by its content hash when its blob moves on to another version."""
     if record.analysis is None or record.content_hash is None or record.outcome not in (Outcome.CLASSIFIED, Outcome.REUSED):
         return None
+    name = f"{record.id}/{record.asked}/{record.content_hash}"
     return replace(
         record,
-        id=blob_id(KEEPSAKES, f"{record.asked}\0{record.content_hash}"),
+        id=blob_id(KEEPSAKES, name),
         source=KEEPSAKES,
-        name=record.content_hash,
+        name=name,
         etag=record.content_hash,
         analysed=record.content_hash,
         outcome=Outcome.CLASSIFIED,

@@ -24,7 +24,7 @@ async def forget(*, source: str, name: str, shelf: Shelf, policy: Policy = STAND
 
     Nothing of what was in it stays, and no version of it is taken again; a name that no sweep has met stays out as well. A run
     that is classifying it at this moment loses its answer. Forgetting it again changes nothing. Other images with the same bytes
-    keep their own copies. Answers to its earlier versions, which are kept under their hashes alone, stay until they are retired.
+    keep their own copies.
 
     Raises StorageFailed or Transient when the store or the index cannot be reached: then forget it again.
     """
@@ -45,16 +45,14 @@ async def forget(*, source: str, name: str, shelf: Shelf, policy: Policy = STAND
 
 
 async def _silence(record: Record, *, shelf: Shelf, run: Run) -> bool:
-    """Leave no answer under the hash of this record's bytes, and none to be kept there later: what is there is never replaced.
+    """Leave no answer that was kept of this image, and none to be kept there later: what is there is never replaced.
 
-    It comes before the record, which is the only one that knows the hash. Says whether nobody came in between.
+    It comes before the record. Says whether nobody came in between.
     """
-    if record.content_hash is None:
-        return True
     policy = run.terms.retry
     kept = decide.keepsake(record)
     answers = {} if kept is None else {kept.id: kept}
-    async for batch in shelf.ledger.scan(decide.KEEPSAKES, prefix=record.content_hash):
+    async for batch in shelf.ledger.scan(decide.KEEPSAKES, prefix=f"{record.id}/"):
         answers |= {answer.id: answer for answer in batch}
     emptied = [decide.forgotten(answer, now=run.now()) for answer in answers.values() if answer.outcome is not Outcome.FORGOTTEN]
     return all(await write(shelf.ledger, emptied, policy))

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
+Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
 
 
-class Gather(Generic[A]):
-    """Collects the questions that come while an earlier lot is being asked, and asks them together next.
+class Gather(Generic[Q, A]):
+    """Collects the questions that come while earlier lots are being asked, and asks them together next.
 
-    One lot is under way at a time; a lone question waits for nothing. An error is raised to everyone in its lot.
+    At most `lots` lots of at most `most` questions are under way at a time; a lone question waits for nothing. An error is
+    raised to everyone in its lot.
     """
 
-    def __init__(self, ask: Callable[[Sequence[str]], Awaitable[Mapping[str, A]]]) -> None:
+    def __init__(self, ask: Callable[[Sequence[Q]], Awaitable[Mapping[Q, A]]], *, lots: int = 1, most: int = 1000) -> None:
         self._ask = ask
-        self._waiting: dict[str, asyncio.Future[A | None]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._lots = lots
+        self._most = most
+        self._waiting: dict[Q, asyncio.Future[A | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, question: str) -> A | None:
+    async def __call__(self, question: Q) -> A | None:
         """Return the answer, None when there is none."""
         answer = self._waiting.get(question)
         if answer is None:
             answer = self._waiting[question] = asyncio.get_running_loop().create_future()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+        if len(self._tasks) < self._lots:
+            task = asyncio.create_task(self._run())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(answer)
 
     async def _run(self) -> None:
         while self._waiting:
-            lot, self._waiting = self._waiting, {}
+            lot = {question: self._waiting.pop(question) for question in list(islice(self._waiting, self._most))}
             try:
                 answers = await self._ask(list(lot))
             except BaseException as error:  # noqa: BLE001 it is raised where the questions were asked

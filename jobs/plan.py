@@ -11,11 +11,11 @@ from datetime import datetime
 
 from jobs import decide
 from jobs.errors import Changed, Gone, Rejected, Transient
-from jobs.model import Blob, Image, Outcome, Record, Report, Scan
-from jobs.pixels import inspect, named_image, sniff
+from jobs.model import Blob, Image, Limits, Outcome, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Ledger, Source, State
 from jobs.retry import retry
 from jobs.run import Terms
+from jobs.sniff import named_image, sniff
 from jobs.watermark import begin
 
 TIMED = 16
@@ -158,13 +158,19 @@ async def _unpaid(look: Look, blob: Blob) -> str | None:
     if content_hash in look.hashes or await look.ledger.answers([content_hash], look.classifier.asked):
         return "duplicate"
     try:
-        await asyncio.to_thread(inspect, data, limits=look.classifier.limits)
+        await asyncio.to_thread(_inspect, data, look.classifier.limits)
     except Rejected:
         return "unreadable"
     look.hashes.add(content_hash)
     if len(look.sample) < TIMED:
         look.sample.append(Image(blob.name, data))
     return None
+
+
+def _inspect(data: bytes, limits: Limits) -> None:
+    from jobs.pixels import inspect  # noqa: PLC0415 Pillow takes a tenth of a second to import, which a sweep's parent never needs
+
+    inspect(data, limits=limits)
 
 
 async def _seconds(result: Plan, look: Look, state: State) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -91,7 +91,7 @@ class Ledger(Protocol):
         due: datetime | None = None,
         prefix: str = "",
         after: str | None = None,
-    ) -> AsyncIterator[Sequence[Record]]:
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """Stream a source's records in ascending order of the names' UTF-8 bytes, in batches, without embeddings.
 
         `outcomes` chooses (empty: all), `due` keeps only those whose next try is at or before it, `after` is exclusive.
@@ -160,6 +160,6 @@ class Index(Protocol):
         """Remove these documents; absent ones are fine."""
         ...
 
-    def revisions(self, source: str) -> AsyncIterator[Sequence[tuple[str, str, int]]]:
+    def revisions(self, source: str) -> AsyncGenerator[Sequence[tuple[str, str, int]], None]:
         """Stream (name, id, rev) of every document of a source, ascending by the names' UTF-8 bytes."""
         ...

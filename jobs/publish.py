@@ -46,13 +46,15 @@ async def _upload(todo: Sequence[Record], *, index: Index, run: Run) -> dict[str
     """Send one round; return the reasons of the documents that the index refuses for good, by id."""
     show = [record for record in todo if shown(record)]
     drop = [record.id for record in todo if not shown(record)]
+    removed = len(drop)
     refused: dict[str, str] = {}
     if show:
         reasons = await retry(partial(index.publish, show), run.terms.retry)
         refused = {record.id: reason for record, reason in zip(show, reasons, strict=True) if reason is not None}
+    drop += refused  # what the index holds of an older revision is not true any more
     if drop:
         await retry(partial(index.remove, drop), run.terms.retry)
     run.counts.published += len(show) - len(refused)
     run.counts.unpublished += len(refused)
-    run.counts.removed += len(drop)
+    run.counts.removed += removed
     return refused

@@ -13,9 +13,6 @@ from jobs.retry import Policy
 from jobs.run import Run
 from jobs.write import write
 
-RETIRED = "retired"
-"""The failure class that tells what was retired by age from what a person forgot."""
-
 STANDARD = Policy()
 _HOLDING = (Outcome.CLASSIFIED, Outcome.REUSED, Outcome.DEFERRED)
 
@@ -23,11 +20,11 @@ _HOLDING = (Outcome.CLASSIFIED, Outcome.REUSED, Outcome.DEFERRED)
 async def retire(*, sources: Sequence[str], older_than: timedelta, shelf: Shelf, policy: Policy = STANDARD) -> int:
     """Retire what the images of these sources showed that were last changed longer ago than `older_than`; return how many.
 
-    An image that is too old leaves store and index as if it had been forgotten, and is not taken again. So do answers kept of
-    versions that are too old, whatever source they are of. The age is that of the blob version by the store's clock, not that
-    of the result: a backfill of an archive that is older than this pays for what the next call retires. Dead letters and
-    tombstones hold no result and stay. What a live run has claimed is left to the next call. It can be stopped at any time and
-    called again.
+    An image that is too old leaves store and index as if it had been forgotten, and this version of it is not taken again. So do
+    answers kept of versions that are too old, whatever source they are of. The age is that of the blob version by the store's
+    clock, not that of the result: a backfill of an archive that is older than this pays for what the next call retires. Dead
+    letters and tombstones hold no result and stay. What a live run has claimed is left to the next call. It can be stopped at
+    any time and called again.
     """
     run = await errand(shelf, policy)
     return sum([await _retire(source, run.now() - older_than, shelf=shelf, run=run) for source in (*sources, decide.KEEPSAKES)])
@@ -54,4 +51,4 @@ def _outlived(record: Record, limit: datetime, *, now: datetime) -> bool:
 
 def _stripped(record: Record, limit: datetime, *, run: Run) -> Record:
     reason = f"last changed before {limit:%Y-%m-%d %H:%M:%S} UTC, older than results are kept"
-    return replace(decide.forgotten(record, now=run.now()), failure=Failure(RETIRED, reason, 0))
+    return replace(decide.forgotten(record, now=run.now()), failure=Failure(decide.RETIRED, reason, 0))

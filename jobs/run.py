@@ -124,7 +124,7 @@ class Run:
     terms: Terms
     throttle: Throttle
     now: Callable[[], datetime]
-    reusable: Gather[Record] = field(default_factory=lambda: Gather(_nothing))
+    reusable: Gather[str, Record] = field(default_factory=lambda: Gather(_nothing))
     counts: Counts = field(default_factory=Counts)
     may_go_on: Callable[[], bool] = lambda: True
     answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)

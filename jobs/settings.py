@@ -44,6 +44,10 @@ class Settings(BaseSettings):
         timedelta(minutes=15), description="Overlap below the watermark, in seconds or as ISO 8601 (PT15M)."
     )
     lease_seconds: float = Field(180.0, gt=0, description="Length of the lease of a source.")
+    retention: timedelta | None = Field(
+        None,
+        description="Age from which `audit --repair` retires results, in seconds or as P365D; none: never.",
+    )
     guard_calls: int = Field(1000, ge=0, description="Paid calls ahead from which a sweep asks for --yes or --max-calls.")
 
 

@@ -13,9 +13,9 @@ from jobs import decide
 from jobs.answer import answer, answered
 from jobs.errors import Changed, Gone, Halted, Rejected, SweepError, Transient
 from jobs.model import Blob, Claim, Image, Outcome, Record
-from jobs.pixels import named_image, sniff
 from jobs.retry import retry
 from jobs.run import Parts, Run
+from jobs.sniff import named_image, sniff
 from jobs.write import write
 
 SNIFF_BYTES = 64

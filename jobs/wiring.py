@@ -78,6 +78,15 @@ def sources(settings: Settings) -> list[AbstractAsyncContextManager[Source]]:
     return [_opener("source", value, SOURCES, settings) for value in listed]
 
 
+async def keys(settings: Settings) -> list[str]:
+    """Return the keys of the sources that the settings list, without reading them."""
+    found = []
+    for opener in sources(settings):
+        async with opener as source:
+            found.append(source.key)
+    return found
+
+
 def classifier(settings: Settings) -> AbstractAsyncContextManager[Classifier]:
     """Return an opener for the classifier."""
     return _opener("classifier", settings.classifier, CLASSIFIERS, settings)
@@ -118,8 +127,8 @@ async def fresh_index(settings: Settings) -> AsyncIterator[TantivyIndex]:
 
 
 @asynccontextmanager
-async def sole(settings: Settings, source: Source) -> AsyncIterator[bool]:
-    """Keep other processes of this machine out of a source, where the store is a file; yield whether that proves them dead.
+async def sole(settings: Settings, key: str) -> AsyncIterator[bool]:
+    """Keep other processes of this machine out of `key`, where the store is a file; yield whether that proves them dead.
 
     Raises LeaseHeld when another process is at it.
     """
@@ -129,11 +138,11 @@ async def sole(settings: Settings, source: Source) -> AsyncIterator[bool]:
         return
     from jobs.adapters.process_lock import ProcessLock  # noqa: PLC0415
 
-    name = hashlib.sha256(source.key.encode()).hexdigest()[:16]
+    name = hashlib.sha256(key.encode()).hexdigest()[:16]
     lock = ProcessLock(Path(location).parent / f"sweep-{name}.lock")
     if not lock.acquire():
         cause = f"process {lock.holder() or 'unknown'} is at it"
-        raise LeaseHeld("sweep", source.key, cause, hint="Wait for it, or stop it with Ctrl-C: the next sweep goes on from there.")
+        raise LeaseHeld("sweep", key, cause, hint="Wait for it, or stop it with Ctrl-C: the next sweep goes on from there.")
     try:
         yield True
     finally:

@@ -234,7 +234,7 @@ def _message(run: Run, status: str) -> str:
     if run.halted is not None:
         return str(run.halted)
     if status == "partial":
-        return f"{run.counts.unread} folders could not be read; the watermark stays until they can, or are excluded."
+        return f"{run.counts.unread} folders could not be read: what is in them waits until they can be, or are excluded."
     if run.exhausted:
         return f"The budget of {run.terms.max_calls} calls is spent. Run it again to go on from here."
     return "Stopped early. Run it again to go on from here." if status == "stopped" else ""

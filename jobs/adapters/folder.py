@@ -11,7 +11,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -20,10 +20,12 @@ from pathlib import Path
 from jobs.adapters.folder_walk import ABSENT, Bounds, Identity, Walk, blob_of, from_ns, identity, legal, root_fault
 from jobs.adapters.names import to_bytes, to_name
 from jobs.choose import EVERYTHING, Chooser
-from jobs.errors import Changed, Gone, Misconfigured, Rejected, Transient
+from jobs.errors import Changed, Gone, Misconfigured, Rejected, SweepError, Transient
+from jobs.gather import Gather
 from jobs.model import Blob, Odd, Page
 
 _NOT_THERE = ABSENT | {errno.ELOOP, errno.ENXIO}  # ENXIO: opening a socket
+_LOTS, _LOT = 4, 8  # threads that read, and files that each reads in one go
 _TICK_NS = 20_000_000  # twice the coarsest tick by which a Linux kernel stamps files
 _STAMPING_CLOCK = 5 if sys.platform == "linux" else time.CLOCK_REALTIME  # CLOCK_REALTIME_COARSE, which Python does not name
 
@@ -55,6 +57,7 @@ class FolderSource:
         self._spill = spill
         self._wait = wait
         self._listed: Identity | None = None
+        self._reads = Gather(self._read_all, lots=_LOTS, most=_LOT)
 
     async def pages(self, *, after: str | None = None, prefix: str = "") -> AsyncGenerator[Page]:
         """List as the port says, a page at a time in a thread. A folder or file that vanishes meanwhile is not listed.
@@ -75,7 +78,11 @@ class FolderSource:
 
     async def read(self, blob: Blob, *, limit: int | None = None) -> bytes:
         """Read as the port says. A file without permission is Transient, of class `forbidden`: it is mended from outside."""
-        return await asyncio.to_thread(self._read, blob, limit)
+        answer = await self._reads((blob, limit))
+        if isinstance(answer, SweepError):
+            raise answer
+        assert answer is not None
+        return answer
 
     async def head(self, name: str) -> Blob | None:
         """Return the version that is there now; None for all but files, and for names that a listing could not hold."""
@@ -84,6 +91,16 @@ class FolderSource:
     async def now(self) -> datetime:
         """Return the time by the clock that stamps files here; one on a file server may differ, which the lookback covers."""
         return from_ns(time.clock_gettime_ns(_STAMPING_CLOCK))
+
+    async def _read_all(self, asked: Sequence[tuple[Blob, int | None]]) -> Mapping[tuple[Blob, int | None], bytes | SweepError]:
+        """Read a few files in one thread: changing threads costs more than a small file does."""
+        return await asyncio.to_thread(lambda: {question: self._attempt(*question) for question in asked})
+
+    def _attempt(self, blob: Blob, limit: int | None) -> bytes | SweepError:
+        try:
+            return self._read(blob, limit)
+        except SweepError as error:
+            return error
 
     def _standing(self) -> Identity:
         """Return which folder is at the root now; raise Misconfigured when there is none."""

@@ -7,16 +7,17 @@ import multiprocessing
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import cast
 
 from pebble import ProcessExpired, ProcessPool
 
-from jobs import pixels
 from jobs.adapters import onnx_worker
 from jobs.adapters.onnx_worker import Fault, Setup
 from jobs.errors import Misconfigured, Rejected
 from jobs.model import Analysis, Image, Limits
+from jobs.sniff import LOOK_VERSION
 
 MODELS = Path(__file__).parent / "models"
 FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO", "TIFF", "MPO", "HEIF", "AVIF"})
@@ -89,7 +90,7 @@ def fingerprint(location: str) -> tuple[Path, str]:
     """Return the folder and the fingerprint of a model: the name of a built-in one, or a path. Raises Misconfigured."""
     folder = MODELS / location if "/" not in location else Path(location)
     try:
-        return folder, f"onnx:{folder.name}@{onnx_worker.verify(folder)}.{pixels.VERSION}"
+        return folder, f"onnx:{folder.name}@{onnx_worker.verify(folder)}.{LOOK_VERSION}"
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.name for path in MODELS.iterdir() if path.is_dir()))
         raise Misconfigured("open model", location, f"{error.filename} is missing", hint=f"Built in: {known}.") from error
@@ -108,7 +109,9 @@ async def open_onnx(
     setup = Setup(folder, answered, limits, max_pixels)
     context = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
     if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload(["jobs.adapters.onnx_worker"])
+        context.set_forkserver_preload(["jobs.adapters.onnx_session"])
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker is one thread; a second one only waits for work
+        ensure_running()  # its imports go on while the first page is listed
     pool = ProcessPool(max_workers=count, context=context, initializer=onnx_worker.begin, initargs=[setup])
     model = OnnxModel(setup, pool=pool, seconds=seconds)
     feeders = [asyncio.create_task(model.feed()) for _ in range(count * QUEUED)]

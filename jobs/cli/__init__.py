@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from jobs.cli.audit import audit_command
+from jobs.cli.backfill import backfill_command, redrive_command
 from jobs.cli.find import search_command
 from jobs.cli.index import index_command
+from jobs.cli.keep import export_command, forget_command, import_command
 from jobs.cli.look import failures_command, show_command, status_command
 from jobs.cli.runs import plan_command, sweep_command
 
@@ -25,5 +28,19 @@ def main() -> None:
     """  # noqa: D301
 
 
-for command in (plan_command, sweep_command, search_command, show_command, failures_command, status_command, index_command):
+for command in (
+    plan_command,
+    sweep_command,
+    backfill_command,
+    redrive_command,
+    audit_command,
+    search_command,
+    show_command,
+    failures_command,
+    status_command,
+    index_command,
+    forget_command,
+    export_command,
+    import_command,
+):
     main.add_command(command)

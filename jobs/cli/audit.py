@@ -14,7 +14,9 @@ from rich.text import Text
 from jobs import wiring
 from jobs.audit import Audit, audit
 from jobs.cli.output import FAILED, USAGE, answering, err, out, print_json, printable, table
-from jobs.cli.runs import STATUS, _stoppable
+from jobs.cli.reports import SEVERITY, STATUS, exit_status, stoppable
+from jobs.erase import Shelf
+from jobs.retire import retire
 from jobs.run import Counts
 from jobs.settings import Settings, load
 from jobs.work import Control, Ports
@@ -63,27 +65,30 @@ def audit_command(*, repair: bool, prefix: str, brake: float, max_calls: int | N
         audits = asyncio.run(_audit_all(load(), repair=repair, prefix=prefix, brake=brake, max_calls=max_calls))
         if as_json:
             shown = [_shown(one) for one in audits]
-            worst = max(audits, key=lambda one: STATUS[one.report.status])
+            worst = max(audits, key=lambda one: SEVERITY.index(STATUS[one.report.status]))
             print_json(shown[0] if len(shown) == 1 else {"status": worst.report.status, "sources": shown})
         else:
             for one in audits:
                 _print_audit(one, repair=repair)
-        sys.exit(max(STATUS[one.report.status] for one in audits))
+        sys.exit(exit_status(one.report.status for one in audits))
 
 
 async def _audit_all(settings: Settings, *, repair: bool, prefix: str, brake: float, max_calls: int | None) -> list[Audit]:
     audits: list[Audit] = []
     async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
         guarded = max_calls or (settings.guard_calls if classifier.price else None)
-        with _stoppable() as stop:
+        with stoppable() as stop:
             for opener in wiring.sources(settings):
-                async with opener as source, wiring.sole(settings, source) as sole, _progress() as live:
+                async with opener as source, wiring.sole(settings, f"audit|{source.key}") as sole, _progress() as live:
                     ports = Ports(source, classifier, store, store, store, index)
                     terms = wiring.terms(settings, max_calls=guarded)
                     control = Control(stopped=stop, watch=live.append, sole=sole)
                     audits.append(await audit(ports=ports, terms=terms, prefix=prefix, repair=repair, brake=brake, control=control))
                 if stop.asked:
                     break
+        if repair and settings.retention is not None and not stop.asked:
+            shelf = Shelf(store, store, store, index)
+            await retire(sources=await wiring.keys(settings), older_than=settings.retention, shelf=shelf)
     return audits
 
 

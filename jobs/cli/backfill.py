@@ -13,11 +13,10 @@ import click
 from jobs import redrive as redriving
 from jobs import wiring
 from jobs.backfill import Range, ahead, backfill, calls_ahead
-from jobs.cli.output import COMPLETE, answering, print_json
+from jobs.cli.output import answering, print_json
 from jobs.cli.progress import progress
-from jobs.cli.runs import STATUS, _guard, _print_report, _stoppable, _together
+from jobs.cli.reports import exit_status, guard, print_report, stoppable, together
 from jobs.model import Report
-from jobs.plan import Plan
 from jobs.ports import Source
 from jobs.run import Terms
 from jobs.settings import Settings, load
@@ -45,6 +44,7 @@ class Bounds:
 class Job:
     """A job as the command line runs it: `listed` is what it will meet, `calls` counts its calls up to a number that is enough."""
 
+    name: str
     prefix: str
     run: Callable[[Ports, Terms, Control], Awaitable[Report]]
     listed: Callable[[Ports], Source]
@@ -88,6 +88,7 @@ def backfill_command(
         raise click.UsageError("--after must be earlier than --before.")
     span = Range(prefix, _utc(after), _utc(before), stale)
     job = Job(
+        "backfill",
         prefix,
         lambda ports, terms, control: backfill(ports=ports, terms=terms, span=span, control=control),
         lambda ports: ahead(source=ports.source, ledger=ports.ledger, asked=ports.classifier.asked, span=span),
@@ -129,6 +130,7 @@ def redrive_command(
         return found
 
     job = Job(
+        "redrive",
         prefix,
         lambda ports, terms, control: redriving.redrive(
             ports=ports, terms=terms, failure_class=failure_class, prefix=prefix, control=control
@@ -148,11 +150,11 @@ def _answer(job: Job, bounds: Bounds, *, as_json: bool) -> None:
     with answering(as_json=as_json):
         reports = asyncio.run(_over_sources(load(), job, bounds))
         if as_json:
-            print_json(_together(reports))
+            print_json(together(reports))
         else:
             for report in reports:
-                _print_report(report)
-        sys.exit(max((STATUS[report.status] for report in reports), default=COMPLETE))
+                print_report(report)
+        sys.exit(exit_status(report.status for report in reports))
 
 
 async def _over_sources(settings: Settings, job: Job, bounds: Bounds) -> list[Report]:
@@ -160,18 +162,18 @@ async def _over_sources(settings: Settings, job: Job, bounds: Bounds) -> list[Re
     loop = asyncio.get_running_loop()
     end = None if bounds.seconds is None else loop.time() + bounds.seconds
     reports: list[Report] = []
-    with _stoppable() as stop:
+    with stoppable() as stop:
         async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
             for opener in wiring.sources(settings):
-                async with opener as source:
+                async with opener as source, wiring.sole(settings, f"{job.name}|{source.key}") as sole:
                     ports = Ports(source, classifier, store, store, store, index)
                     if classifier.price and not bounds.yes and bounds.max_calls is None:
                         calls = await job.calls(ports, settings.guard_calls)
-                        _guard(Plan(source.key, calls=calls), settings.guard_calls, classifier.price)
+                        guard(source.key, calls, most=settings.guard_calls, price=classifier.price)
                     left = None if bounds.max_calls is None else bounds.max_calls - sum(report.calls for report in reports)
                     async with progress(job.listed(ports), prefix=job.prefix) as live:
                         seconds = None if end is None else max(end - loop.time(), 0.001)
-                        control = Control(seconds, stop, live.watch)
+                        control = Control(seconds, stop, live.watch, sole)
                         reports.append(await job.run(ports, wiring.terms(settings, max_calls=left), control))
                 if stop.asked:
                     break

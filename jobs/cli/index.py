@@ -67,7 +67,7 @@ async def _rebuild(settings: Settings) -> int:
         store = await stack.enter_async_context(wiring.store(settings))
         for opener in wiring.sources(settings):
             source = await stack.enter_async_context(opener)
-            await stack.enter_async_context(wiring.sole(settings, source))
+            await stack.enter_async_context(wiring.sole(settings, source.key))
         everything = [key for key in await store.sources() if key != KEEPSAKES]
         async with wiring.fresh_index(settings) as fresh:
             return await rebuild(ledger=store, index=fresh, sources=everything)

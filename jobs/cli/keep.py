@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from jobs import wiring
-from jobs.cli.look import _keys
 from jobs.cli.output import COMPLETE, RESUMABLE, answering, out, print_json, printable
 from jobs.erase import Shelf
 from jobs.errors import Misconfigured
@@ -78,7 +77,7 @@ def _told(left: list[Record], *, as_json: bool) -> None:
 
 
 async def _forget(settings: Settings, name: str, source_key: str | None) -> list[Record]:
-    keys = await _keys(settings)
+    keys = await wiring.keys(settings)
     if source_key is not None and source_key not in keys:
         raise Misconfigured("forget", name, f"there is no source {source_key}", hint=f"There are: {', '.join(keys)}.")
     async with wiring.store(settings) as store, wiring.index(settings) as index:
@@ -96,7 +95,7 @@ async def _retire(settings: Settings, older_than: timedelta, *, yes: bool) -> in
         cause = f"this removes the results of all images last changed over {older_than} ago, for good"
         raise Misconfigured("forget", "", cause, hint="Export the ledger if you may want them back; then say --yes.")
     async with wiring.store(settings) as store, wiring.index(settings) as index:
-        return await retire(sources=await _keys(settings), older_than=older_than, shelf=Shelf(store, store, store, index))
+        return await retire(sources=await wiring.keys(settings), older_than=older_than, shelf=Shelf(store, store, store, index))
 
 
 @click.command("export", short_help="Write the ledger to a file.")
@@ -121,7 +120,7 @@ def export_command(*, file: Path, as_json: bool) -> None:
 
 async def _export(settings: Settings, file: Path) -> int:
     async with wiring.store(settings, read_only=True) as store:
-        return await export(ledger=store, sources=await _keys(settings), path=file)
+        return await export(ledger=store, sources=await wiring.keys(settings), path=file)
 
 
 @click.command("import", short_help="Read a ledger from a file, into the store.")

@@ -42,17 +42,9 @@ def show_command(name: str, *, as_json: bool) -> None:
             _print_record(record)
 
 
-async def _keys(settings: Settings) -> list[str]:
-    keys = []
-    for opener in wiring.sources(settings):
-        async with opener as source:
-            keys.append(source.key)
-    return keys
-
-
 async def _show(settings: Settings, name: str) -> Record | None:
     async with wiring.store(settings, read_only=True) as store:
-        ids = [blob_id(key, name) for key in await _keys(settings)]
+        ids = [blob_id(key, name) for key in await wiring.keys(settings)]
         found = await store.look_up(ids, vectors=True)
     return next((found[one] for one in ids if one in found), None)
 
@@ -142,7 +134,7 @@ async def _failures(settings: Settings, failure_class: str | None, prefix: str) 
     async with wiring.store(settings, read_only=True) as store:
         return [
             group
-            for key in await _keys(settings)
+            for key in await wiring.keys(settings)
             for group in await failures(ledger=store, source=key, failure_class=failure_class, prefix=prefix, examples=every)
         ]
 
@@ -186,7 +178,7 @@ async def _status(settings: Settings, prefix: str) -> list[Standing]:
     standings = []
     async with wiring.store(settings, read_only=True) as store:
         now = await store.now()
-        for key in await _keys(settings):
+        for key in await wiring.keys(settings):
             where = f"{key}|{prefix}"
             found = await store.get(Scan, where)
             lease = await store.get(Lease, where)

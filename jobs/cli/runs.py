@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 
 import click
 from rich.text import Text
 
 from jobs import wiring
-from jobs.cli.output import COMPLETE, FAILED, RESUMABLE, USAGE, answering, err, out, print_json, printable, table
+from jobs.cli.output import FAILED, USAGE, answering, err, out, print_json, printable, table
 from jobs.cli.progress import progress
-from jobs.errors import Misconfigured
+from jobs.cli.reports import STATUS, exit_status, guard, print_report, stoppable, together
 from jobs.model import Report
 from jobs.plan import Plan, plan
 from jobs.ports import Source
 from jobs.settings import Settings, load
 from jobs.sweep import sweep
 from jobs.work import Control, Ports
-
-OUTCOMES = ("classified", "reused", "unchanged", "skipped", "deferred", "dead", "gone")
-STATUS = {"complete": COMPLETE, "partial": COMPLETE, "stopped": RESUMABLE, "misconfigured": USAGE, "failed": FAILED}
-
-
-class Stop:
-    """Whether a signal asked to stop; a second one ends the process at once."""
-
-    asked = False
-
-    def __call__(self) -> bool:
-        """Say whether to stop."""
-        return self.asked
-
-
-@contextmanager
-def _stoppable() -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop at the next checkpoint."""
-    stop = Stop()
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def ask() -> None:
-        stop.asked = True
-        err.print("Stopping at the next checkpoint; press Ctrl-C again to stop at once.")
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-    for number in signals:
-        loop.add_signal_handler(number, ask)
-    try:
-        yield stop
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 @click.command("sweep", short_help="Classify what is new, store and publish it.")
@@ -87,16 +48,16 @@ def sweep_command(
     with answering(as_json=as_json):
         settings = load()
         reports = asyncio.run(_sweep_all(settings, seconds, prefix, max_calls, from_now=begin == "now", yes=yes))
-        whole = _together(reports)
+        whole = together(reports)
         if as_json:
             print_json(whole)
         else:
             for report in reports:
-                _print_report(report)
+                print_report(report)
         for report in reports:
             if STATUS[report.status] in (FAILED, USAGE):
                 err.print(f"imagesweep: {printable(report.message)}", style="red" if err.is_terminal else None)
-        sys.exit(max(STATUS[report.status] for report in reports) if reports else COMPLETE)
+        sys.exit(exit_status(report.status for report in reports))
 
 
 async def _sweep_all(
@@ -113,11 +74,12 @@ async def _sweep_all(
     end = None if seconds is None else loop.time() + seconds
     reports: list[Report] = []
     openers = wiring.sources(settings)
-    with _stoppable() as stop:
+    with stoppable() as stop:
         async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
             for opener in openers:
-                async with opener as source, wiring.sole(settings, source) as sole:
-                    terms = wiring.terms(settings, max_calls=max_calls)
+                async with opener as source, wiring.sole(settings, source.key) as sole:
+                    spent = sum(report.calls for report in reports)
+                    terms = wiring.terms(settings, max_calls=None if max_calls is None else max_calls - spent)
                     if classifier.price and not yes and max_calls is None and not from_now:
                         ahead = await plan(
                             source=source,
@@ -130,7 +92,7 @@ async def _sweep_all(
                             read=False,
                             enough=settings.guard_calls,
                         )
-                        _guard(ahead, settings.guard_calls, classifier.price)
+                        guard(source.key, ahead.calls, most=settings.guard_calls, price=classifier.price)
                     async with progress(source, prefix=prefix) as live:
                         left = None if end is None else max(end - loop.time(), 0.001)
                         control = Control(left, stop, live.watch, sole)
@@ -139,61 +101,6 @@ async def _sweep_all(
                     if stop.asked:
                         break
     return reports
-
-
-def _guard(ahead: Plan, most: int, price: float) -> None:
-    if ahead.calls > most:
-        raise Misconfigured(
-            "sweep",
-            ahead.source,
-            f"more than {most:,} paid calls are ahead, at {price:g} each",
-            hint="See `imagesweep plan`; then say --yes, or set a budget with --max-calls.",
-        )
-
-
-def _together(reports: list[Report]) -> dict[str, object]:
-    """Return one report as it is, several as their sum with each beside it."""
-    if len(reports) == 1:
-        return asdict(reports[0])
-    if not reports:
-        return {"status": "complete", "sources": []}
-    worst = max(reports, key=lambda report: STATUS[report.status])
-    summed = {
-        name: round(sum(getattr(report, name) for report in reports), 6)
-        for name, value in asdict(worst).items()
-        if isinstance(value, (int, float)) and name != "images_per_second"
-    }
-    seconds = sum(report.seconds for report in reports)
-    rate = sum(report.classified + report.reused for report in reports) / seconds if seconds else 0.0
-    return {
-        **asdict(worst),
-        **summed,
-        "images_per_second": round(rate, 1),
-        "source": ",".join(report.source for report in reports),
-        "sources": [asdict(report) for report in reports],
-    }
-
-
-def _print_report(report: Report) -> None:
-    head = Text("imagesweep ", style="bold").append(f"{report.status} ", style="green" if report.status == "complete" else "yellow")
-    out.print(head.append(printable(report.source), style="default"))
-    counts = table("", "images", right=("images",))
-    counts.add_row("listed", f"{report.listed:,}", style="bold")
-    for name in OUTCOMES:
-        counts.add_row(f"  {name}", f"{getattr(report, name):,}")
-    out.print(counts)
-    out.print(
-        f"{report.calls:,} calls, {report.published:,} published, {report.removed:,} removed from the index; "
-        f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s"
-    )
-    if report.cost:
-        out.print(f"cost {report.cost:,.2f}")
-    if report.unpublished:
-        out.print(f"{report.unpublished:,} documents were refused by the index: see `imagesweep status`.")
-    if report.dead or report.deferred:
-        out.print("Why some are dead or deferred: imagesweep failures")
-    if report.message and STATUS[report.status] not in (FAILED, USAGE):
-        out.print(printable(report.message), style="yellow" if out.is_terminal else None)
 
 
 @click.command("plan", short_help="Say what a sweep would do, cost and take.")

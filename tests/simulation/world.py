@@ -260,7 +260,7 @@ class World:
             return
         contents = {hashlib.sha256(data).hexdigest(): data for data in self.shop.history.values()}
         kept = record.source == KEEPSAKES
-        data = contents[record.name] if kept else self.shop.history[record.name, record.analysed or ""]
+        data = contents[record.content_hash or ""] if kept else self.shop.history[record.name, record.analysed or ""]
         self.demand(record.analysis == answer(data), f"{record.name} has the answer of other bytes")
 
     def _check_index(self) -> None:

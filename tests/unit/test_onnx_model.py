@@ -32,7 +32,9 @@ def photo(seed: int) -> bytes:
 def _sabotage(setup: Setup) -> None:
     """Begin a worker whose decoder dies of some bytes and never ends with others."""
     onnx_worker.begin(setup)
-    honest = onnx_worker.look
+    from jobs.adapters import onnx_session  # noqa: PLC0415 heavy, for the worker only
+
+    honest = onnx_session.look
 
     def look(data: bytes, **options: object) -> object:
         if data == b"crash":
@@ -41,7 +43,7 @@ def _sabotage(setup: Setup) -> None:
             time.sleep(1)
         return honest(data, **options)  # type: ignore[arg-type]
 
-    onnx_worker.look = look  # type: ignore[assignment]
+    onnx_session.look = look  # type: ignore[assignment]
 
 
 async def _classify(images: Sequence[bytes]) -> list[Analysis | BaseException]:

@@ -22,7 +22,8 @@ from jobs.colours import COLOURS, colours
 from jobs.errors import Rejected
 from jobs.exif import LONGEST
 from jobs.model import Facts, Limits
-from jobs.pixels import look, named_image, sniff
+from jobs.pixels import look
+from jobs.sniff import named_image, sniff
 
 ALL = frozenset({"JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO", "TIFF", "MPO", "HEIF", "AVIF"})
 LIMITS = Limits(ALL, min_side=50, max_side=16_000, max_bytes=50_000_000)

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from jobs.backfill import Range, backfill
-from jobs.decide import KEEPSAKES
+from jobs.decide import KEEPSAKES, RETIRED
 from jobs.errors import StorageFailed
 from jobs.model import Claim, Outcome
-from jobs.retire import RETIRED, retire
+from jobs.retire import retire
 from jobs.sweep import sweep
 from tests.fakes.index import MemoryIndex
 from tests.simulation.loop import EPOCH

@@ -1,0 +1,115 @@
+"""What the commands that do work share: how they are stopped, and what they say at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from rich.text import Text
+
+from jobs.cli.output import COMPLETE, FAILED, RESUMABLE, USAGE, err, out, printable, table
+from jobs.errors import Misconfigured
+from jobs.model import Report
+
+OUTCOMES = ("classified", "reused", "unchanged", "skipped", "deferred", "dead", "gone")
+STATUS = {"complete": COMPLETE, "partial": COMPLETE, "stopped": RESUMABLE, "misconfigured": USAGE, "failed": FAILED}
+
+
+SEVERITY = (COMPLETE, RESUMABLE, USAGE, FAILED)
+
+
+def exit_status(statuses: Iterable[str]) -> int:
+    """Return the exit status for the worst of several runs."""
+    return max((STATUS[status] for status in statuses), key=SEVERITY.index, default=COMPLETE)
+
+
+class Stop:
+    """Whether a signal asked to stop; a second one ends the process at once."""
+
+    asked = False
+
+    def __call__(self) -> bool:
+        """Say whether to stop."""
+        return self.asked
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop at the next checkpoint."""
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def ask() -> None:
+        stop.asked = True
+        err.print("Stopping at the next checkpoint; press Ctrl-C again to stop at once.")
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def guard(source: str, calls: int, *, most: int, price: float) -> None:
+    """Raise Misconfigured when more paid calls are ahead than may be made without asking."""
+    if calls > most:
+        raise Misconfigured(
+            "sweep",
+            source,
+            f"more than {most:,} paid calls are ahead, at {price:g} each",
+            hint="See `imagesweep plan`; then say --yes, or set a budget with --max-calls.",
+        )
+
+
+def together(reports: list[Report]) -> dict[str, object]:
+    """Return one report as it is, several as their sum with each beside it."""
+    if len(reports) == 1:
+        return asdict(reports[0])
+    if not reports:
+        return {"status": "complete", "sources": []}
+    worst = max(reports, key=lambda report: SEVERITY.index(STATUS[report.status]))
+    summed = {
+        name: round(sum(getattr(report, name) for report in reports), 6)
+        for name, value in asdict(worst).items()
+        if isinstance(value, (int, float)) and name != "images_per_second"
+    }
+    seconds = sum(report.seconds for report in reports)
+    rate = sum(report.classified + report.reused for report in reports) / seconds if seconds else 0.0
+    return {
+        **asdict(worst),
+        **summed,
+        "images_per_second": round(rate, 1),
+        "source": ",".join(report.source for report in reports),
+        "sources": [asdict(report) for report in reports],
+    }
+
+
+def print_report(report: Report) -> None:
+    """Print what one run did, for people."""
+    head = Text("imagesweep ", style="bold").append(f"{report.status} ", style="green" if report.status == "complete" else "yellow")
+    out.print(head.append(printable(report.source), style="default"))
+    counts = table("", "images", right=("images",))
+    counts.add_row("listed", f"{report.listed:,}", style="bold")
+    for name in OUTCOMES:
+        counts.add_row(f"  {name}", f"{getattr(report, name):,}")
+    out.print(counts)
+    out.print(
+        f"{report.calls:,} calls, {report.published:,} published, {report.removed:,} removed from the index; "
+        f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s"
+    )
+    if report.cost:
+        out.print(f"cost {report.cost:,.2f}")
+    if report.unpublished:
+        out.print(f"{report.unpublished:,} documents were refused by the index: see `imagesweep status`.")
+    if report.dead or report.deferred:
+        out.print("Why some are dead or deferred: imagesweep failures")
+    if report.message and STATUS[report.status] not in (FAILED, USAGE):
+        out.print(printable(report.message), style="yellow" if out.is_terminal else None)
