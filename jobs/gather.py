@@ -24,13 +24,15 @@ class Gather(Generic[Q, A]):
         self._most = most
         self._waiting: dict[Q, asyncio.Future[A | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
 
     async def __call__(self, question: Q) -> A | None:
         """Return the answer, None when there is none."""
         answer = self._waiting.get(question)
         if answer is None:
             answer = self._waiting[question] = asyncio.get_running_loop().create_future()
-        if len(self._tasks) < self._lots:
+        if self._under_way < self._lots:
+            self._under_way += 1
             task = asyncio.create_task(self._run())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -48,3 +50,4 @@ class Gather(Generic[Q, A]):
             else:
                 for question, answer in lot.items():
                     answer.set_result(answers.get(question))
+        self._under_way -= 1  # at once, and not when the task is found done: a question in between would wait for nobody

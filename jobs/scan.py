@@ -98,7 +98,7 @@ async def _move_past(work: Work, page: Page) -> None:
     work.run.counts.unread += unread
     for odd in page.odd:
         if odd.unread:
-            log.warning("sweep.unread", extra={"key": odd.name, "reason": odd.reason})
+            log.warning("not read:", extra={"key": odd.name, "reason": odd.reason})
     checkpoint = work.place.scan.checkpoint
     if page.last is not None and checkpoint is not None:
         moved = replace(checkpoint, after=page.last, unread=checkpoint.unread + unread)

@@ -1,6 +1,6 @@
 """Write the locked requirements files from pyproject.toml, or check that they have not drifted from it.
 
-The check resolves with the locked versions as preferences, so only a change of pyproject.toml makes a difference, not a new release.
+The check prefers the locked versions when it resolves, so only a change of pyproject.toml makes a difference, not a new release.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from jobs.cli.audit import audit_command
@@ -10,6 +12,7 @@ from jobs.cli.find import search_command
 from jobs.cli.index import index_command
 from jobs.cli.keep import export_command, forget_command, import_command
 from jobs.cli.look import failures_command, show_command, status_command
+from jobs.cli.output import printable
 from jobs.cli.runs import plan_command, sweep_command
 
 
@@ -26,6 +29,17 @@ def main() -> None:
 
     Settings are environment variables IMAGESWEEP_*, or lines of a file .env; docs/operations.md lists them all.
     """  # noqa: D301
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Plain())
+    logging.getLogger("imagesweep").addHandler(handler)
+
+
+class _Plain(logging.Formatter):
+    """Writes a logged event with what it is about as one line for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        about = " ".join(printable(str(getattr(record, name))) for name in ("key", "reason") if hasattr(record, name))
+        return f"imagesweep: {record.getMessage()} {about}"
 
 
 for command in (

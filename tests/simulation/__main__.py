@@ -6,6 +6,7 @@ violation, and on a hazard that never fired, for such a run has proved less than
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
@@ -38,6 +39,7 @@ class Outcome:
 
 def simulate(seed: int) -> Outcome:
     """Simulate one world to its end."""
+    logging.disable()
     random.seed(seed)  # the back-off's jitter
     world = World(seed)
     violations = []

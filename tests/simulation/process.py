@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.errors import Transient
+from jobs.errors import Conflict, Transient
 
 
 class Dead(BaseException):
@@ -113,11 +113,22 @@ class Wire:
                 await target(part, **kwargs)
                 self._process.hazards[f"torn {what}"] += 1
                 raise Transient(what, "", "simulated failure in the middle of a batch", unknown=True)
-            result = await target(*args, **kwargs)
+            result = await self._effect(target, *args, **kwargs)
             await self._process.after(what)
             return result
 
         return call
+
+    async def _effect(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do what was called for, and note when a zombie is refused."""
+        try:
+            result = await target(*args, **kwargs)
+        except Conflict:
+            self._process.hazards["zombie refused"] += self._process.was_frozen
+            raise
+        if self._process.was_frozen and isinstance(result, list) and None in result:
+            self._process.hazards["zombie refused"] += target.__name__ == "write"
+        return result
 
     async def _stream(self, method: str, stream: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         what = self._names(method, ())

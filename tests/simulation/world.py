@@ -1,4 +1,4 @@
-"""The simulated world: a shop that goes on changing its pictures, processes that sweep them, and the invariants.
+"""The simulated world: people change a shop, processes sweep, backfill, redrive and audit it, and break; then it quietens down.
 
 One seed makes one world, the same every time. The production code runs unchanged over fakes that pass the contract suites.
 """
@@ -6,25 +6,27 @@ One seed makes one world, the same every time. The production code runs unchange
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobs.decide import KEEPSAKES
+from jobs.audit import audit
+from jobs.backfill import Range, backfill
 from jobs.errors import LeaseHeld, Transient
-from jobs.model import Blob, Image, Outcome, Record, Report, Scan, shown
+from jobs.model import Lease, Outcome, Report, Scan
+from jobs.redrive import redrive
 from jobs.retry import Policy
 from jobs.run import Terms
 from jobs.sweep import sweep
 from jobs.work import Control, Ports
-from tests.fakes.classifier import FakeClassifier, answer
-from tests.fakes.index import MemoryIndex
-from tests.fakes.source import MemorySource
 from tests.fakes.store import MemoryStore
+from tests.simulation import invariants
+from tests.simulation.invariants import Violation
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.process import Dead, Fate, Process, Wire
+from tests.simulation.shop import Service, Shelf, Shop, Till
 
 CONCURRENCY = 4
 WRITE_BUFFER = 3
@@ -33,44 +35,21 @@ TERMS = Terms(
     retry=Policy(attempts=4, seconds=60, base=0.2, cap=5), lookback=timedelta(minutes=15), pages_in_flight=2, scope="all",
 )  # fmt: skip
 
-
-class Violation(AssertionError):
-    """An invariant does not hold."""
+Job = Callable[[Ports, Control], Awaitable[Report]]
 
 
-class Shop(MemorySource):
-    """The source, remembering every version there ever was and since when it can be seen."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(lambda: world.loop.now() + world.source_skew, page=world.random.choice([1, 2, 3, 5]))
-        self.history: dict[tuple[str, str], bytes] = {}
-        self.since: dict[tuple[str, str], float] = {}
-        self.world = world
-        self.reading = 0
-
-    def put(self, name: str, data: bytes, *, modified: datetime | None = None) -> Blob:
-        blob = super().put(name, data, modified=modified)
-        self.history[name, blob.etag] = data
-        self.since[name, blob.etag] = self.world.loop.moment
-        return blob
+async def _audit(ports: Ports, control: Control) -> Report:
+    return (await audit(ports=ports, terms=TERMS, repair=True, brake=1.0, control=control)).report
 
 
-class Till(FakeClassifier):
-    """The classifier, counting what it was paid, what it refused, and how many calls were in flight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.flying = 0
-
-    async def classify(self, image: Image) -> Any:
-        self.flying += 1
-        if self.flying > 3 * CONCURRENCY:
-            raise Violation(f"{self.flying} calls in flight")
-        try:
-            await asyncio.sleep(0.3)
-            return await super().classify(image)
-        finally:
-            self.flying -= 1
+JOBS: dict[str, Job] = {
+    "sweep": lambda ports, control: sweep(ports=ports, terms=TERMS, control=control),
+    "sweep of a prefix": lambda ports, control: sweep(ports=ports, terms=TERMS, prefix="a", control=control),
+    "backfill": lambda ports, control: backfill(ports=ports, terms=TERMS, span=Range(), control=control),
+    "stale backfill": lambda ports, control: backfill(ports=ports, terms=TERMS, span=Range(stale=True), control=control),
+    "redrive": lambda ports, control: redrive(ports=ports, terms=TERMS, failure_class="interrupted", control=control),
+    "audit": _audit,
+}
 
 
 class World:
@@ -80,94 +59,71 @@ class World:
         self.random = random.Random(seed)
         self.loop = VirtualLoop()
         self.hazards: Counter[str] = Counter()
-        self.source_skew = timedelta(seconds=self.random.uniform(-5, 5))
         self.store = MemoryStore(self.loop.now)
-        self.index = MemoryIndex()
-        self.shop = Shop(self)
-        self.till = Till()
+        self.shop = Shop(self.loop, self.random, self.hazards)
+        self.index = Shelf(self.hazards)
+        self.service = Service(CONCURRENCY, self.hazards)
         self.bound = 0
         self.busy = True
-        self.processes: list[Process] = []
-        self.reports: list[Report] = []
-        self._watch_state()
-
-    # What people do to the shop
-
-    def _name(self) -> str:
-        return self.random.choice(["a-b.jpg", "a.jpg", "a/x.jpg", "a/y.jpg", "b.jpg", "c/d/e.jpg", "z.jpg", "é.jpg"])
-
-    def _data(self) -> bytes:
-        if self.random.random() < 0.12:
-            return b"bad" + bytes([self.random.randrange(4)])
-        return b"img" + bytes([self.random.randrange(12)])
-
-    def disturb(self) -> None:
-        """Change something in the shop."""
-        names = list(self.shop.blobs)
-        act = self.random.choice(["add", "add", "add", "overwrite", "same", "delete", "recreate", "rename", "late", "tie"])
-        if act in {"add", "late", "tie"} or not names:
-            name, modified = self._name(), None
-            if act == "late":
-                modified = self.loop.now() + self.source_skew - timedelta(seconds=self.random.uniform(0, 800))
-            if act == "tie" and (found := self._scan_start()):
-                modified = found
-            self.shop.put(name, self._data(), modified=modified)
-        elif act == "delete":
-            self.shop.delete(self.random.choice(names))
-        else:
-            name = self.random.choice(names)
-            data = self.shop.blobs[name][1]
-            if act == "rename":
-                self.shop.delete(name)
-                name = self._name()
-            elif act == "recreate":
-                self.shop.delete(name)
-            self.shop.put(name, data if act in {"same", "rename"} else self._data())
-            if (
-                (scan := self._scan())
-                and scan.checkpoint
-                and scan.checkpoint.after
-                and name.encode() <= scan.checkpoint.after.encode()
-            ):
-                self.hazards["change behind the cursor"] += 1
-        self.hazards[f"shop: {act}"] += 1
-
-    def _scan(self) -> Scan | None:
-        found = self.store.documents.get(("Scan", f"{self.shop.key}|"))
-        return found[0] if found and isinstance(found[0], Scan) else None
-
-    def _scan_start(self) -> datetime | None:
-        scan = self._scan()
-        return scan.checkpoint.started if scan and scan.checkpoint else None
-
-    async def _disturbances(self) -> None:
-        while self.busy:
-            await asyncio.sleep(self.random.expovariate(1 / 4))
-            if self.busy:
-                self.disturb()
-
-    # What the processes do
+        self._watch_documents()
 
     async def live(self) -> None:
         """Let people and processes loose, then let the world quieten down, and check it."""
         for _ in range(self.random.randrange(2, 7)):
-            self.shop.put(self._name(), self._data(), modified=self.loop.now() - timedelta(days=self.random.randrange(400)))
-        people = asyncio.create_task(self._disturbances())
+            age = timedelta(days=self.random.randrange(400))
+            self.shop.put(self.shop.name(), self.shop.data(), modified=self.loop.now() - age)
+        people = asyncio.create_task(self._people())
         for number in range(self.random.randrange(2, 5)):
-            pair = [self._process(f"{number}.{twin}") for twin in range(self.random.choice([1, 1, 2]))]
-            await asyncio.gather(*(self._sweep(process, self._slice()) for process in pair))
+            await self._some_jobs(number)
             await asyncio.sleep(self.random.uniform(0, 300))
         self.busy = False
         await people
         await self._quieten()
-        self.check()
+        self._check()
 
-    def _slice(self) -> float | None:
-        return self.random.choice([None, None, 2.0, 10.0])
+    async def _some_jobs(self, number: int) -> None:
+        """Start one job, or two at once; never the same audit twice."""
+        jobs = ["sweep"] if self.random.random() < 0.7 else [self.random.choice(list(JOBS))]
+        if self.random.random() < 0.5:
+            jobs.append(self.random.choice(list(JOBS)))
+        started = [self._start(job, self._process(f"{number}.{place}")) for place, job in enumerate(jobs)]
+        reports = await asyncio.gather(*started)
+        if len(set(jobs)) == 2 and all(report and report.calls for report in reports):
+            self.hazards["two settlers at once"] += 1
+
+    # What people and services do
+
+    async def _people(self) -> None:
+        while self.busy:
+            await asyncio.sleep(self.random.expovariate(1 / 4))
+            if not self.busy:
+                return
+            scan = self._scan()
+            checkpoint = scan.checkpoint if scan else None
+            if self.random.random() < 0.93:
+                cursor = checkpoint.after if checkpoint else None
+                self.shop.disturb(cursor=cursor, scan_start=checkpoint.started if checkpoint else None)
+            else:
+                self._upset()
+
+    def _upset(self) -> None:
+        """Change the circumstances."""
+        match self.random.choice(["model", "mood", "picky", "lock"]):
+            case "model":
+                self.service.model = self.random.choice(["fake:1", "fake:2"])
+                self.hazards["model changed"] += 1
+            case "mood":
+                self.service.mood = self.random.choice(["well", "well", "refusing", "stormy"])
+            case "picky":
+                self.index.picky = not self.index.picky
+            case _:
+                self.shop.lock(locked=not self.shop.locked)
+
+    # What the processes do
 
     def _process(self, name: str) -> Process:
         fate = Fate()
-        kind = self.random.choice(["calm", "faulty", "crash", "crash", "freeze", "slow"])
+        kind = self.random.choice(["calm", "faulty", "faulty", "crash", "crash", "freeze", "freeze", "slow"])
         if kind == "faulty":
             fate.fail_before = fate.fail_after = self.random.uniform(0, 0.1)
         if kind == "slow":
@@ -176,24 +132,14 @@ class World:
             fate.crash_at = self.random.randrange(1, 90)
         if kind == "freeze":
             fate.freeze_at, fate.freeze_for = self.random.randrange(1, 90), self.random.choice([20.0, 150.0, 400.0])
-        process = Process(name, self.random, self.hazards, fate)
-        self.processes.append(process)
-        return process
+        return Process(name, self.random, self.hazards, fate)
 
-    async def _sweep(self, process: Process, seconds: float | None) -> Report | None:
-        """Run the production sweep as a process; None when it died or another was at it."""
-        store = Wire(self.store, process, _store_name)
-        before = sum(self.till.paid.values())
+    async def _start(self, job: str, process: Process, *, calm: bool = False) -> Report | None:
+        """Run a production job as a process; None when it died, or could not begin."""
+        before = sum(self.service.paid.values())
+        seconds = None if calm else self.random.choice([None, None, 2.0, 10.0])
         try:
-            ports = Ports(
-                Wire(self.shop, process, lambda method, _: f"source {method}"),
-                Wire(self.till, process, lambda method, _: method),
-                store,
-                store,
-                store,
-                Wire(self.index, process, lambda method, _: f"index {method}"),
-            )
-            report = await sweep(ports=ports, terms=TERMS, control=Control(seconds=seconds, run_id=process.name))
+            report = await JOBS[job](self._ports(process), Control(seconds=seconds, run_id=process.name))
         except LeaseHeld:
             self.hazards["lease held by another"] += 1
             return None
@@ -203,113 +149,98 @@ class World:
         except BaseExceptionGroup as group:
             if group.split(Dead)[1] is not None:
                 raise
-            return self._buried(before)
+            return self._bury(before)
         except Dead:
-            return self._buried(before)
-        self._account(process, report)
+            return self._bury(before)
+        self._account(job, process, report)
         return report
 
-    def _buried(self, before: int) -> None:
-        self.bound += min(CONCURRENCY + WRITE_BUFFER, sum(self.till.paid.values()) - before)
+    def _ports(self, process: Process) -> Ports:
+        def wire(port: Any, kind: str) -> Any:
+            return Wire(port, process, lambda method, _: f"{kind} {method}".strip())
 
-    def _account(self, process: Process, report: Report) -> None:
-        self.reports.append(report)
-        self.hazards[f"sweep {report.status}"] += 1
+        store: Any = Wire(self.store, process, lambda method, args: _store_name(process, method, args))
+        till = wire(Till(self.service.model, self.service), "")
+        return Ports(wire(self.shop, "source"), till, store, store, store, wire(self.index, "index"))
+
+    def _bury(self, before: int) -> None:
+        self.bound += min(CONCURRENCY + WRITE_BUFFER, sum(self.service.paid.values()) - before)
+
+    def _account(self, job: str, process: Process, report: Report) -> None:
+        kind = "audit" if job == "audit" else "sweep"
+        self.hazards[f"{kind} {report.status}"] += 1
+        self.hazards["audit with repair"] += job == "audit" and report.status == "complete"
+        self.hazards["answer reused"] += report.reused
         self.bound += report.unknown_calls
-        if process.was_frozen and report.status != "complete":
-            self.hazards["zombie stopped"] += 1
         if process.was_frozen:
+            self.hazards["zombie stopped"] += report.status != "complete"
             self.bound += CONCURRENCY + WRITE_BUFFER
-        parts = (report.classified, report.reused, report.unchanged, report.skipped, report.deferred, report.dead, report.gone)
-        self.demand(report.listed == sum(parts), f"{report.listed} listed, {sum(parts)} accounted for")
+        invariants.counts_add_up(report)
 
     async def _quieten(self) -> None:
-        """Sweep without faults until nothing is left to do: leases and claims expire, deferrals come due."""
-        for number in range(12):
+        """Mend the circumstances, then sweep and audit without faults until nothing is left to do."""
+        self.service.mood, self.index.picky = "well", False
+        self.shop.lock(locked=False)
+        for number in range(14):
             await asyncio.sleep(90_000)
-            report = await self._sweep(Process(f"calm.{number}", self.random, self.hazards), None)
+            await self._calm("sweep", number)
+            await self._calm("audit", number)
             scan = self._scan()
             waiting = any(record.outcome is Outcome.DEFERRED for record in self.store.records.values())
-            if report and report.status == "complete" and not waiting and scan and scan.checkpoint is None and number >= 2:
+            if not waiting and scan and scan.watermark and scan.checkpoint is None and number >= 1:
                 return
-        raise Violation("twelve calm sweeps did not settle everything")
+        raise Violation("fourteen calm sweeps did not settle everything")
+
+    async def _calm(self, job: str, number: int) -> None:
+        report = await self._start(job, Process(f"calm.{job}.{number}", self.random, self.hazards), calm=True)
+        left_unread = number == 0 and report is not None and report.status == "partial"
+        if report is None or (report.status != "complete" and not left_unread):
+            raise Violation(f"a calm {job} did not complete: {report and report.message}")
 
     # What must hold
 
-    def demand(self, holds: object, message: str) -> None:
-        """Raise Violation unless `holds`."""
-        if not holds:
-            raise Violation(message)
+    def _check(self) -> None:
+        invariants.everything_is_settled(self.shop, self.store)
+        invariants.results_are_true(self.shop, self.store)
+        invariants.index_shows_the_store(self.store, self.index)
+        invariants.payment_is_bounded(self.shop, self.service, bound=self.bound)
+        invariants.demand(self.service.most <= 3 * CONCURRENCY, f"{self.service.most} calls were in flight")
 
-    def check(self) -> None:
-        """Check the invariants of a quiet world."""
-        for name, (blob, data) in self.shop.blobs.items():
-            record = self.store.records.get(blob.id)
-            self.demand(record is not None, f"{name} is lost")
-            assert record is not None
-            self.demand(record.etag == blob.etag, f"{name} is settled as {record.etag}, it is {blob.etag}")
-            expected = {Outcome.DEAD} if data.startswith(b"bad") else {Outcome.CLASSIFIED, Outcome.REUSED}
-            self.demand(record.outcome in expected, f"{name} is {record.outcome}: {record.failure}")
-        for record in self.store.records.values():
-            self._check_truth(record)
-        self._check_index()
-        self._check_payment()
+    def _scan(self) -> Scan | None:
+        found = self.store.documents.get(("Scan", f"{self.shop.key}|"))
+        return found[0] if found and isinstance(found[0], Scan) else None
 
-    def _check_truth(self, record: Record) -> None:
-        if record.analysis is None:
-            return
-        contents = {hashlib.sha256(data).hexdigest(): data for data in self.shop.history.values()}
-        kept = record.source == KEEPSAKES
-        data = contents[record.content_hash or ""] if kept else self.shop.history[record.name, record.analysed or ""]
-        self.demand(record.analysis == answer(data), f"{record.name} has the answer of other bytes")
-
-    def _check_index(self) -> None:
-        shows = {record.id: record.rev for record in self.store.records.values() if shown(record) and record.source != KEEPSAKES}
-        has = {key: record.rev for key, record in self.index.documents.items()}
-        self.demand(shows == has, f"the store shows {sorted(shows.values())}, the index {sorted(has.values())}")
-
-    def _check_payment(self) -> None:
-        """Good bytes are paid once, bad ones once for each version; crashes may repeat a bounded number."""
-        versions = Counter(hashlib.sha256(data).hexdigest() for data in self.shop.history.values())
-        bad = {hashlib.sha256(data).hexdigest() for data in self.shop.history.values() if data.startswith(b"bad")}
-        repeats = sum(max(0, number - (versions[data] if data in bad else 1)) for data, number in self.till.paid.items())
-        self.demand(repeats <= self.bound, f"{repeats} calls repeated, {self.bound} may be")
-
-    def _watch_state(self) -> None:
-        """Check at every move of the watermark that nothing unsettled lies below it."""
+    def _watch_documents(self) -> None:
+        """Look at every document that is written, as it is written."""
         put = self.store.put
 
         async def watched(key: str, document: Any, version: str | None) -> str:
-            former = self._scan()
+            former = self.store.documents.get((type(document).__name__, key))
             result = await put(key, document, version)
-            if isinstance(document, Scan):
-                self._check_watermark(former, document)
+            if isinstance(document, Scan) and key == f"{self.shop.key}|":
+                before = former[0] if former and isinstance(former[0], Scan) else None
+                invariants.watermark_passed_nothing(self.shop, self.store, before, document)
+            if isinstance(document, Lease) and former and isinstance(former[0], Lease) and _taken_over(former[0], document):
+                self.hazards["lease taken over"] += 1
             return result
 
         self.store.put = watched  # type: ignore[method-assign]
 
-    def _check_watermark(self, former: Scan | None, scan: Scan) -> None:
-        if scan.watermark is None or (former and former.watermark == scan.watermark):
-            return
-        self.demand(not former or former.watermark is None or scan.watermark > former.watermark, "the watermark moved back")
-        assert former is not None
-        assert former.checkpoint is not None
-        begun = (former.checkpoint.started - self.source_skew - self.loop.now()).total_seconds() + self.loop.moment
-        for name, (blob, _) in self.shop.blobs.items():
-            if self.shop.since[name, blob.etag] >= begun:
-                continue
-            record = self.store.records.get(blob.id)
-            settled = record is not None and record.etag == blob.etag
-            self.demand(settled, f"the watermark {scan.watermark} passed {name} of {blob.modified}")
+
+def _taken_over(former: Lease, lease: Lease) -> bool:
+    return former.owner != lease.owner and former.expires > datetime.min.replace(tzinfo=former.expires.tzinfo)
 
 
-def _store_name(method: str, args: tuple[Any, ...]) -> str:
+def _store_name(process: Process, method: str, args: tuple[Any, ...]) -> str:
     """Name a call of the store by its phase."""
     match method:
         case "write":
             return "claim" if all(record.claim is not None for record in args[0]) else "store"
-        case "put" | "remove":
-            kind = args[1] if method == "put" else args[0]
-            return f"{method} {kind.__name__ if isinstance(kind, type) else type(kind).__name__}"
+        case "put":
+            return f"put {type(args[1]).__name__}"
+        case "remove":
+            if args[0].__name__ == "OpenPage" and process.name not in args[1]:
+                process.hazards["page taken over"] += 1
+            return f"remove {args[0].__name__}"
         case _:
             return f"store {method}"

@@ -62,3 +62,22 @@ def test_who_stops_waiting_takes_nobody_else_along() -> None:
         return await tasks[1]
 
     assert run_virtually(world(), VirtualLoop()) == 7
+
+
+def test_a_question_in_the_moment_a_lot_ends_is_not_left_waiting() -> None:
+    async def world() -> int | None:
+        ending = asyncio.Event()
+
+        async def ask(questions: Sequence[str]) -> Mapping[str, int]:
+            await asyncio.sleep(1)
+            ending.set()
+            return dict.fromkeys(questions, 1)
+
+        gather: Gather[str, int] = Gather(ask)
+        first = asyncio.create_task(gather("a"))
+        await ending.wait()
+        last = await gather("b")
+        await first
+        return last
+
+    assert run_virtually(world(), VirtualLoop()) == 1

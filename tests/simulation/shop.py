@@ -1,0 +1,172 @@
+"""What the simulated processes work on: a shop of pictures that people go on changing, a paid classifier, an index with moods."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from jobs.errors import Refused, Rejected, Transient
+from jobs.model import Analysis, Blob, Image, Page, Record
+from tests.fakes.classifier import LIMITS, answer
+from tests.fakes.index import MemoryIndex
+from tests.fakes.source import MemorySource
+from tests.simulation.loop import VirtualLoop
+
+NAMES = ("a-b.jpg", "a.jpg", "a/x.jpg", "a/y.jpg", "b.jpg", "c/d/e.jpg", "c/f.jpg", "z.jpg", "é.jpg")
+LOCKED = "c/"
+ACTS = ("add", "add", "add", "overwrite", "same", "delete", "recreate", "rename", "late", "tie")
+
+
+class Shop(MemorySource):
+    """The source. Remembers every version there ever was, and since when it can be seen; its folder `c` may become unreadable."""
+
+    def __init__(self, loop: VirtualLoop, dice: random.Random, hazards: Counter[str]) -> None:
+        self.skew = timedelta(seconds=dice.uniform(-5, 5))
+        super().__init__(lambda: loop.now() + self.skew, page=dice.choice([1, 2, 3, 5]))
+        self.history: dict[tuple[str, str], bytes] = {}
+        self.since: dict[tuple[str, str], float] = {}
+        self.locked = False
+        self.epoch = loop.now() - timedelta(seconds=loop.moment)
+        self._loop = loop
+        self._dice = dice
+        self._hazards = hazards
+
+    def put(self, name: str, data: bytes, *, modified: datetime | None = None) -> Blob:
+        blob = super().put(name, data, modified=modified)
+        self.history[name, blob.etag] = data
+        self.since[name, blob.etag] = self._loop.moment
+        return blob
+
+    def lock(self, *, locked: bool) -> None:
+        """Make the folder unreadable or readable; what becomes readable can be seen from now on."""
+        if self.locked and not locked:
+            for name, (blob, _) in self.blobs.items():
+                if name.startswith(LOCKED):
+                    self.since[name, blob.etag] = min(self.since[name, blob.etag], self._loop.moment)
+        self.locked = locked
+        self._hazards["folder not readable"] += locked
+
+    def peek(self, after: str | None, prefix: str) -> Page | None:
+        if not self.locked:
+            return super().peek(after, prefix)
+        hidden = {name: kept for name, kept in self.blobs.items() if name.startswith(LOCKED)}
+        for name in hidden:
+            del self.blobs[name]
+        self.unread = {LOCKED} if hidden else set()
+        page = super().peek(after, prefix)
+        self.blobs |= hidden
+        self.unread = set()
+        return page
+
+    async def read(self, blob: Blob, *, limit: int | None = None) -> bytes:
+        self._admit("read", blob.name)
+        return await super().read(blob, limit=limit)
+
+    async def head(self, name: str) -> Blob | None:
+        self._admit("head", name)
+        return await super().head(name)
+
+    def _admit(self, operation: str, name: str) -> None:
+        if self.locked and name.startswith(LOCKED):
+            raise Transient(operation, name, "permission denied", failure_class="forbidden")
+
+    def data(self) -> bytes:
+        """Return the bytes of some picture; one in eight is none."""
+        if self._dice.random() < 0.12:
+            return b"bad" + bytes([self._dice.randrange(4)])
+        return b"img" + bytes([self._dice.randrange(12)])
+
+    def name(self) -> str:
+        """Return some name."""
+        return self._dice.choice(NAMES)
+
+    def disturb(self, *, cursor: str | None, scan_start: datetime | None) -> None:
+        """Do what people do: add, overwrite, delete, rename; `cursor` and `scan_start` say where the sweep is."""
+        act = self._dice.choice(ACTS)
+        known = list(self.blobs)
+        if act in {"add", "late", "tie"} or not known:
+            late = self._clock() - timedelta(seconds=self._dice.uniform(0, 800))
+            modified = {"late": late, "tie": scan_start}.get(act)
+            self.put(self.name(), self.data(), modified=modified)
+        elif act == "delete":
+            self.delete(self._dice.choice(known))
+        else:
+            self._replace(act, self._dice.choice(known), cursor=cursor)
+        self._hazards[f"shop: {act}"] += 1
+
+    def _replace(self, act: str, name: str, *, cursor: str | None) -> None:
+        data = self.blobs[name][1]
+        if act in {"rename", "recreate"}:
+            self.delete(name)
+        if act == "rename":
+            name = self.name()
+        self.put(name, data if act in {"same", "rename"} else self.data())
+        self._hazards["change behind the cursor"] += cursor is not None and name.encode() <= cursor.encode()
+
+
+class Till:
+    """The paid classifier as one process knows it: `asked` is the model that was set when it began."""
+
+    price = 1.0
+    limits = LIMITS
+
+    def __init__(self, asked: str, service: Service) -> None:
+        self.asked = asked
+        self._service = service
+
+    async def classify(self, image: Image) -> Analysis:
+        return await self._service.classify(self.asked, image)
+
+
+class Service:
+    """What stands behind the tills: counts what was paid and what is in flight, and has moods."""
+
+    def __init__(self, limit: int, hazards: Counter[str]) -> None:
+        self.paid: Counter[tuple[str, str]] = Counter()
+        self.model = "fake:1"
+        self.mood = "well"
+        self.most = 0
+        self._flying = 0
+        self._limit = limit
+        self._hazards = hazards
+
+    async def classify(self, asked: str, image: Image) -> Analysis:
+        self._flying += 1
+        self.most = max(self.most, self._flying)
+        try:
+            await asyncio.sleep(0.3)
+            if self.mood == "refusing":
+                self._hazards["service refuses every call"] += 1
+                raise Refused("classify", image.name, "the quota is spent")
+            if self.mood == "stormy":
+                self._hazards["storm of passing errors"] += 1
+                raise Transient("classify", image.name, "status 503")
+            self.paid[asked, hashlib.sha256(image.data).hexdigest()] += 1
+            if image.data.startswith(b"bad"):
+                raise Rejected("classify", image.name, "the bytes are not those of an image", failure_class="not-an-image")
+            return answer(image.data, asked)
+        finally:
+            self._flying -= 1
+
+
+class Shelf(MemoryIndex):
+    """The index. While `picky`, it takes no document of one name."""
+
+    def __init__(self, hazards: Counter[str]) -> None:
+        super().__init__()
+        self.picky = False
+        self._hazards = hazards
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        taken = [record for record in records if not (self.picky and record.name == "é.jpg")]
+        answers = iter(await super().publish(taken))
+        self._hazards["document refused by the index"] += len(records) - len(taken)
+        return [next(answers) if record in taken else "no such letter" for record in records]
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        self._hazards["deletion reached the index"] += sum(key in self.documents for key in ids)
+        await super().remove(ids)
