@@ -6,10 +6,11 @@ finds the answer. A free classifier needs none.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
-from jobs.errors import Conflict
+from jobs.errors import Conflict, Transient
 from jobs.model import Lease
 from jobs.ports import State
 from jobs.retry import Policy, retry
@@ -36,11 +37,9 @@ async def claim(state: State, key: str, *, owner: str, now: datetime, seconds: f
 
 
 async def release(state: State, key: str, version: str, policy: Policy) -> None:
-    """Give the lease back; nothing happens when another process took it over."""
-    try:
+    """Give the lease back; nothing happens when another process took it over, and one that cannot be given back ends by itself."""
+    with suppress(Conflict, Transient):
         await retry(partial(state.remove, Lease, key, version), policy)
-    except Conflict:
-        return
 
 
 async def disown(state: State, owner: str, policy: Policy) -> None:

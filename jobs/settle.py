@@ -112,19 +112,18 @@ async def settle(taken: Sequence[Taken], *, parts: Parts, run: Run) -> list[Reco
 
 
 async def _store(done: asyncio.Queue[Record], expected: int, *, parts: Parts, run: Run) -> list[Record]:
-    """Write finished records in batches until all `expected` came; a batch waits at most `linger` seconds to fill."""
+    """Write finished records in batches until all `expected` came; a batch waits at most `linger` seconds to fill.
+
+    A batch that cannot be stored halts the run; those after it are tried all the same, for their answers are paid.
+    """
     stored: list[Record] = []
-    failed = False
     while expected:
         batch = await _batch(done, min(expected, run.terms.write_buffer), linger=run.terms.linger)
         expected -= len(batch)
-        if failed:
-            continue
         try:
             stored += await _write(batch, parts=parts, run=run)
         except SweepError as error:
             run.halt(error)
-            failed = True
     return stored
 
 

@@ -172,6 +172,8 @@ class World:
         self.hazards["audit with repair"] += job == "audit" and report.status == "complete"
         self.hazards["answer reused"] += report.reused
         self.bound += report.unknown_calls
+        if report.status in {"stopped", "failed"}:  # a store out of reach loses what a crash would
+            self.bound += max(0, min(CONCURRENCY + WRITE_BUFFER, report.calls - report.classified - report.dead))
         if process.was_frozen:
             self.hazards["zombie stopped"] += report.status != "complete"
             self.bound += CONCURRENCY + WRITE_BUFFER
