@@ -39,6 +39,11 @@ class Terms:
     scope: str = ""
 
     @property
+    def write_batch(self) -> int:
+        """How many results are stored at once: a share of the buffer for each page in flight."""
+        return max(1, self.write_buffer // self.pages_in_flight)
+
+    @property
     def claim_seconds(self) -> float:
         """How long a claim lives: longer than all tries of the call that it covers."""
         return self.lease_seconds + self.retry.seconds + self.call_seconds
@@ -115,7 +120,8 @@ class Run:
     """One run in this process. `now` is the store's time, `reusable` finds a stored answer by content hash.
 
     `answering` holds the analyses by content hash that are asked for or not yet stored, so that identical bytes in flight are
-    paid once, and `paying` the versions of our claims on content. `halted` is the error that stopped the run; `storm` counts
+    paid once, and `paying` the versions of our claims on content. `buffer` bounds the results that
+    wait to be stored. `halted` is the error that stopped the run; `storm` counts
     the passing failures since the last of the `successes`.
     """
 
@@ -129,10 +135,14 @@ class Run:
     may_go_on: Callable[[], bool] = lambda: True
     answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)
     paying: dict[str, str] = field(default_factory=dict)
+    buffer: asyncio.Semaphore = field(init=False)
     halted: SweepError | None = None
     exhausted: bool = False
     storm: int = 0
     successes: int = 0
+
+    def __post_init__(self) -> None:
+        self.buffer = asyncio.Semaphore(self.terms.write_buffer)
 
     def admits(self) -> bool:
         """Say whether a new piece of work may begin."""

@@ -32,6 +32,7 @@ class Taken:
 async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> list[tuple[Blob, Record | None]]:
     """Look a page up in the ledger, count what is settled, waited for or no image, and return what is to be taken."""
     known = await retry(lambda: parts.ledger.look_up([blob.id for blob in blobs]), run.terms.retry)
+    blobs = await asyncio.gather(*(_current(blob, known.get(blob.id), parts=parts, run=run) for blob in blobs))
     now = run.now()
     taken: list[tuple[Blob, Record | None]] = []
     doubtful: list[tuple[Blob, Record | None]] = []
@@ -48,6 +49,20 @@ async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> list[tuple
                 (taken if record or named_image(blob.name) else doubtful).append((blob, record))
     taken += await _images(doubtful, parts=parts, run=run)
     return taken
+
+
+async def _current(blob: Blob, record: Record | None, *, parts: Parts, run: Run) -> Blob:
+    """Return the version to judge: where listing and ledger name different ones, the one that is there now.
+
+    Which of the two is newer cannot be told from their times, and another settler may have been here since the listing.
+    """
+    if record is None or record.etag == blob.etag:
+        return blob
+    async with run.throttle.permit(0):
+        try:
+            return await parts.source.head(blob.name) or blob
+        except Transient:
+            return blob
 
 
 async def _images(doubtful: Sequence[tuple[Blob, Record | None]], *, parts: Parts, run: Run) -> list[tuple[Blob, Record | None]]:
@@ -102,7 +117,10 @@ async def settle(taken: Sequence[Taken], *, parts: Parts, run: Run) -> list[Reco
     done: asyncio.Queue[Record] = asyncio.Queue()
 
     async def one(item: Taken) -> None:
-        done.put_nowait(await _outcome(item, parts=parts, run=run))
+        async with run.throttle.permit(item.blob.size):
+            record = await _outcome(item, parts=parts, run=run)
+            await run.buffer.acquire()
+        done.put_nowait(record)
 
     async with asyncio.TaskGroup() as group:
         writer = group.create_task(_store(done, len(taken), parts=parts, run=run))
@@ -118,12 +136,14 @@ async def _store(done: asyncio.Queue[Record], expected: int, *, parts: Parts, ru
     """
     stored: list[Record] = []
     while expected:
-        batch = await _batch(done, min(expected, run.terms.write_buffer), linger=run.terms.linger)
+        batch = await _batch(done, min(expected, run.terms.write_batch), linger=run.terms.linger)
         expected -= len(batch)
         try:
             stored += await _write(batch, parts=parts, run=run)
         except SweepError as error:
             run.halt(error)
+        for _ in batch:
+            run.buffer.release()
     return stored
 
 
@@ -151,6 +171,7 @@ async def _write(batch: Sequence[Record], *, parts: Parts, run: Run) -> list[Rec
                 stored.append(kept)
         current = await retry(partial(parts.ledger.look_up, [record.id for record in lost]), run.terms.retry) if lost else {}
         pending = []
+        await _keep_lost([ours for ours in lost if not _forgotten(current.get(ours.id))], parts=parts, run=run)
         for ours in lost:
             theirs = current.get(ours.id)
             if theirs is not None and theirs.claim is not None and theirs.claim.owner == run.owner:
@@ -163,15 +184,25 @@ async def _write(batch: Sequence[Record], *, parts: Parts, run: Run) -> list[Rec
     return stored
 
 
+def _forgotten(record: Record | None) -> bool:
+    return record is not None and record.outcome is Outcome.FORGOTTEN
+
+
+async def _keep_lost(lost: Sequence[Record], *, parts: Parts, run: Run) -> None:
+    """Keep answers that were paid for a version which is another's by now: its bytes may come again."""
+    kept = {one.id: one for record in lost if (one := decide.keepsake(record)) is not None}
+    if kept:
+        await write(parts.ledger, list(kept.values()), run.terms.retry)
+
+
 async def _outcome(item: Taken, *, parts: Parts, run: Run) -> Record:
     """Settle one claimed version; every expected failure becomes an outcome here."""
-    async with run.throttle.permit(item.blob.size):
-        try:
-            if not run.admits():
-                raise Halted("classify", item.blob.name, "the run stopped before its turn")
-            return await _settled(item, parts=parts, run=run)
-        except SweepError as error:
-            return _failed(item.record, error, run=run, now=run.now())
+    try:
+        if not run.admits():
+            raise Halted("classify", item.blob.name, "the run stopped before its turn")
+        return await _settled(item, parts=parts, run=run)
+    except SweepError as error:
+        return _failed(item.record, error, run=run, now=run.now())
 
 
 def _failed(record: Record, error: SweepError, *, run: Run, now: datetime) -> Record:

@@ -71,7 +71,10 @@ def payment_is_bounded(shop: Shop, service: Service, *, bound: int) -> None:
 
 
 def watermark_passed_nothing(shop: Shop, store: MemoryStore, former: Scan | None, scan: Scan) -> None:
-    """A watermark that moves moves forward, after a scan, past no version that the scan could see and that is not in the ledger."""
+    """A watermark that moves moves forward, after a scan, past no version that the scan could see and that is not in the ledger.
+
+    A deferred record is good for any version: when it is due, what is there then is settled.
+    """
     if scan.watermark is None or (former and former.watermark == scan.watermark):
         return
     if former is None or former.checkpoint is None:
@@ -81,5 +84,5 @@ def watermark_passed_nothing(shop: Shop, store: MemoryStore, former: Scan | None
     for name, (blob, _) in shop.blobs.items():
         if shop.since[name, blob.etag] < begun:
             record: Record | None = store.records.get(blob.id)
-            settled = record is not None and record.etag == blob.etag
+            settled = record is not None and (record.etag == blob.etag or record.outcome is Outcome.DEFERRED)
             demand(settled, f"the watermark {scan.watermark} passed {name} of {blob.modified}")

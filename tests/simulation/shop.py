@@ -7,10 +7,11 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.errors import Refused, Rejected, Transient
-from jobs.model import Analysis, Blob, Image, Page, Record
+from jobs.model import Analysis, Blob, Image, Odd, Page, Record
 from tests.fakes.classifier import LIMITS, answer
 from tests.fakes.index import MemoryIndex
 from tests.fakes.source import MemorySource
@@ -51,16 +52,20 @@ class Shop(MemorySource):
         self._hazards["folder not readable"] += locked
 
     def peek(self, after: str | None, prefix: str) -> Page | None:
+        """Return the next page; what is locked is told with each page before whose end it would be, also on going on inside it."""
         if not self.locked:
             return super().peek(after, prefix)
         hidden = {name: kept for name, kept in self.blobs.items() if name.startswith(LOCKED)}
         for name in hidden:
             del self.blobs[name]
-        self.unread = {LOCKED} if hidden else set()
         page = super().peek(after, prefix)
         self.blobs |= hidden
-        self.unread = set()
-        return page
+        end = page.last if page else None
+        missed = [name for name in hidden if (after is None or name > after) and (end is None or name <= end)]
+        if not missed:
+            return page
+        odd = (Odd(LOCKED, "permission denied", unread=True),)
+        return replace(page, odd=odd) if page else Page((), odd, max(missed))
 
     async def read(self, blob: Blob, *, limit: int | None = None) -> bytes:
         self._admit("read", blob.name)

@@ -151,7 +151,7 @@ def test_stale_touches_only_what_the_change_touches(shop: Shop) -> None:
 
     report = _backfill(shop, Range(stale=True), ports=shop.ports(till=newer))
     assert (report.status, report.listed, report.classified, report.dead, report.gone) == ("complete", 5, 3, 1, 1)
-    assert sorted(shop.source.heads) == ["01.jpg", "02.jpg", "03.jpg", "04.jpg", "bad.jpg"]
+    assert set(shop.source.heads) == {"01.jpg", "02.jpg", "03.jpg", "04.jpg", "bad.jpg"}
     assert shop.source.begun == [], "the ledger was to be listed, not the source"
     assert shop.record("06.jpg") == fresh
     assert shop.record("03.jpg").etag == shop.source.blobs["03.jpg"][0].etag
