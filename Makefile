@@ -15,7 +15,7 @@ done; \
 echo "imagesweep needs Python 3.11, 3.12 or 3.13" >&2; exit 1
 endef
 
-.PHONY: help run test check simulate bench quality lock clean
+.PHONY: help run test check simulate kills bench quality lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ run: .venv/run ## sweep samples/, print the report, and search it three times
 test: check ## everything that must hold: lint, types, layers, all tests
 	$(PY) -m pytest -q -m "slow or servers"
 
-simulate: .venv/dev ## SEEDS=100000 simulated worlds
+simulate: .venv/dev ## SEEDS=100000 simulated worlds, on all cores
 	$(PY) -m tests.simulation $(or $(SEEDS),2000)
 
 check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
@@ -56,6 +56,9 @@ check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
 	.venv/bin/lint-imports
 	$(PY) tools/lock.py --check
 	$(PY) -m pytest -q -m "not slow and not servers"
+
+kills: .venv/dev ## KILLS=200 of the real program, in every phase, over 3,000 images
+	$(PY) -m tests.kills $(or $(KILLS),200) 3000
 
 bench: .venv/dev ## sweep throughput beside the roofline and what a user would write
 	$(PY) bench/sweep.py
