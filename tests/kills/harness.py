@@ -27,7 +27,7 @@ BOUND = CONCURRENCY + WRITE_BUFFER
 """Calls that one kill may repeat."""
 
 OUTSIDE = "outside"
-PATIENCE = 120.0
+PATIENCE = 60.0
 TOO_MANY = 10
 MOST_ENTRIES = {"answer": 40, "pay": 40, "release": 30, "disown": 1, "keep": 2, "checkpoint": 6}
 LEAVES_CLAIMS = ("answer", "store", "pay", "release")
@@ -101,12 +101,13 @@ class Harness:
     say: Callable[[str], None]
     killed: dict[int, Kill] = field(default_factory=dict)
     runs: int = 0
+    hung: int = 0
     whole: bool = True  # whether the next sweep begins at the first name
 
     async def kill_all(self, plan: deque[Kill]) -> None:
         """Kill until every kill of the plan has struck; one that came too late for its sweep is tried again, earlier."""
         misses, most = 0, 2 * len(plan)
-        while plan and len(self.outcome.violations) < TOO_MANY and misses < most:
+        while plan and len(self.outcome.violations) < TOO_MANY and misses < most and not self.hung:
             kill = self._next(plan)
             if await self.run(kill) is None:
                 if self.archive.random.random() < 0.2:
@@ -146,6 +147,7 @@ class Harness:
             process.kill()
             await ending
             self.whole = False
+            self.hung += 1
             return None
         if process.returncode == -signal.SIGKILL and kill is not None:
             self._struck(run, kill)
@@ -164,6 +166,7 @@ class Harness:
             "page": str(PAGE),
             "concurrency": str(CONCURRENCY),
             "write_buffer": str(WRITE_BUFFER),
+            "lookback": "0",  # nothing that one scan misses is found by the next
         }
         named = {f"IMAGESWEEP_{name.upper()}": value for name, value in settings.items()}
         return {**kept, **named, "PYTHONPATH": str(ROOT), "KILLS_RUN": str(run), "KILLS_AT": kill.told if kill else ""}
@@ -205,7 +208,7 @@ class Harness:
 
     async def settle(self) -> None:
         """Sweep until a sweep finds nothing to do."""
-        for _ in range(6 if len(self.outcome.violations) < TOO_MANY else 1):
+        for _ in range(6 if len(self.outcome.violations) < TOO_MANY and not self.hung else 1):
             report = await self.run(None)
             if report and report["unchanged"] + report["skipped"] == report["listed"] and report["calls"] == 0:
                 return

@@ -167,6 +167,8 @@ def phase_of(name: str, arguments: Sequence[Any]) -> str:
 
 
 def _phase_of_write(records: Sequence[Record]) -> str:
+    if not records:
+        return ""
     first = records[0]
     if first.claim is not None:
         return "claim"
