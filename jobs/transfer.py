@@ -12,8 +12,8 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BufferedWriter
 from itertools import islice
@@ -84,9 +84,9 @@ async def import_(*, ledger: Ledger, path: Path, policy: Policy = STANDARD) -> I
     for _ in _records(path):
         pass
     done = Imported()
-    records = _records(path)
-    while batch := list(islice(records, BATCH)):
-        await _take(batch, done, ledger=ledger, policy=policy)
+    with closing(_records(path)) as records:
+        while batch := list(islice(records, BATCH)):
+            await _take(batch, done, ledger=ledger, policy=policy)
     return done
 
 
@@ -159,28 +159,29 @@ def _writing(path: Path) -> Iterator[gzip.GzipFile | BufferedWriter]:
             part.unlink(missing_ok=True)
 
 
-def _records(path: Path) -> Iterator[Record]:
+def _records(path: Path) -> Generator[Record, None, None]:
     """Yield the records of a file, and raise at its end when that is not where it should be."""
-    lines = enumerate(_lines(path), start=1)
-    _check_header(path, next(lines, (1, b""))[1])
-    count = 0
-    ended = False
-    for number, line in lines:
-        if ended:
-            raise _broken(path, number, "it goes on behind its end")
-        raw = _parsed(path, number, line)
-        if "count" in raw:
-            ended = True
-            if raw["count"] != count:
-                raise _broken(path, number, f"it says {raw['count']} records, there are {count}")
-        else:
-            count += 1
-            yield _read(path, number, line, raw)
-    if not ended:
-        raise _broken(path, count + 2, "the file was cut off")
+    with closing(_lines(path)) as file:
+        lines = enumerate(file, start=1)
+        _check_header(path, next(lines, (1, b""))[1])
+        count = 0
+        ended = False
+        for number, line in lines:
+            if ended:
+                raise _broken(path, number, "it goes on behind its end")
+            raw = _parsed(path, number, line)
+            if "count" in raw:
+                ended = True
+                if raw["count"] != count:
+                    raise _broken(path, number, f"it says {raw['count']} records, there are {count}")
+            else:
+                count += 1
+                yield _read(path, number, line, raw)
+        if not ended:
+            raise _broken(path, count + 2, "the file was cut off")
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path) -> Generator[bytes, None, None]:
     number = 0
     try:
         with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
