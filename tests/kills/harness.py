@@ -166,7 +166,7 @@ class Harness:
             "page": str(PAGE),
             "concurrency": str(CONCURRENCY),
             "write_buffer": str(WRITE_BUFFER),
-            "lookback": "0",  # nothing that one scan misses is found by the next
+            "lookback": "PT0S",  # nothing that one scan misses is found by the next
         }
         named = {f"IMAGESWEEP_{name.upper()}": value for name, value in settings.items()}
         return {**kept, **named, "PYTHONPATH": str(ROOT), "KILLS_RUN": str(run), "KILLS_AT": kill.told if kill else ""}
