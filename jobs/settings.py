@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import Misconfigured
+
+
+def _seconds(value: object) -> object:
+    """Read a bare number as seconds; pydantic itself takes ISO 8601 only."""
+    return float(value) if isinstance(value, str) and value.replace(".", "", 1).isdigit() else value
+
+
+Span = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
@@ -40,11 +49,9 @@ class Settings(BaseSettings):
     calls_per_second: float | None = Field(None, gt=0, description="Ceiling of classifier calls a second.")
     call_seconds: float = Field(60.0, gt=0, description="Time for one classifier call.")
     attempts: int = Field(5, ge=1, description="Attempts at a blob over several sweeps before it is a dead letter.")
-    lookback: timedelta = Field(
-        timedelta(minutes=15), description="Overlap below the watermark, in seconds or as ISO 8601 (PT15M)."
-    )
+    lookback: Span = Field(timedelta(minutes=15), description="Overlap below the watermark, in seconds or as ISO 8601 (PT15M).")
     lease_seconds: float = Field(180.0, gt=0, description="Length of the lease of a source.")
-    retention: timedelta | None = Field(
+    retention: Span | None = Field(
         None,
         description="Age from which `audit --repair` retires results, in seconds or as P365D; none: never.",
     )

@@ -57,6 +57,7 @@ def write(path: Path, change: Change) -> Callable[[], None]:
         writer = _writer(path)
         try:
             _unmoved(path, before)
+            writer.garbage_collect_files()  # else what a killed process left could bear the name of what this commit is to write
             _apply(change, writer)
             writer.commit()
         except BaseException:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -419,3 +420,19 @@ def test_search_itself_does_not_need_tantivy() -> None:
 
 def test_the_mark_says_the_schema(path: Path) -> None:
     assert json.loads((path / "imagesweep.json").read_text()) == {"schema": 1}
+
+
+def test_a_commit_that_was_killed_at_its_last_step_does_not_block_the_next(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "index"
+    records = [picture(f"{number}.jpg", ("dog", 0.9), rev=1) for number in range(20)]
+    again = [replace(record, rev=2) for record in records[:5]]
+
+    async def publish(batch: Sequence[Record]) -> Sequence[str | None]:
+        async with open_tantivy(path) as index:
+            return await index.publish(batch)
+
+    run(publish(records))
+    before = (path / "meta.json").read_bytes()
+    run(publish(again))
+    (path / "meta.json").write_bytes(before)
+    assert run(publish(again)) == [None] * 5
