@@ -14,7 +14,7 @@ BUSY_SECONDS = 30.0
 """How long a call waits while another process writes."""
 
 _APPLICATION = 0x696D7377  # "imsw": tells our files from other programs'
-_CACHE_KIB = 32 * 1024
+_CACHE_KIB = 8 * 1024
 _CHECKPOINT_PAGES = 4_000
 _DAMAGED = (
     "Restore a copy of the file, or move it away: the next sweep then starts a new one, "
