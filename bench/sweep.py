@@ -123,6 +123,8 @@ def measure(kind: str, number: int, *, source: Path, target: Path, rounds: int) 
     few = corpus.make(kind, min(number, RIVALS), source=source, target=target / f"{kind}-rivals")
     roofs, runs = [], []
     ways: dict[str, list[float]] = {"loop": [], "pool": [], "draft": []}
+    for path in [*paths, *corpus.files(few, min(number, RIVALS))]:
+        path.read_bytes()  # everything is timed on files that the system has in memory
     for _ in range(rounds):
         roofs.append(roofline(sample))
         with tempfile.TemporaryDirectory() as home:
