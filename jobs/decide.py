@@ -15,6 +15,9 @@ RETIRED = "retired"
 """The failure class of what was forgotten for its age: a new version of it is taken again."""
 
 
+_REHYDRATION = timedelta(hours=6)
+
+
 class Verdict(StrEnum):
     """What the ledger says of a listed version: settled already, to be waited for, to be taken, or to be left out."""
 
@@ -58,6 +61,7 @@ def claim(blob: Blob, record: Record | None, mark: Claim, *, run_id: str) -> Rec
         failure=Failure("claimed", f"being classified by run {run_id}", attempts, mark.expires),
         claim=mark,
         run_id=run_id,
+        properties=blob.properties,
     )
 
 
@@ -137,6 +141,11 @@ def deferred(
     """Return the record of a version to try again after `distance`. `counts` is false when the attempt proves nothing."""
     failure = Failure(failure_class, reason, _attempts(record) + counts, now + distance)
     return replace(record, outcome=Outcome.DEFERRED, failure=failure, claim=None, settled=now)
+
+
+def archived(record: Record, why: str, *, now: datetime) -> Record:
+    """Return the record of a version whose bytes cannot be read now; rehydration takes hours and moves neither etag nor time."""
+    return deferred(record, "archived", why, now=now, distance=_REHYDRATION, counts=False)
 
 
 def disown(record: Record, *, now: datetime) -> Record:

@@ -18,6 +18,9 @@ class Blob:
     """One version of a blob, as a listing or a HEAD tells it.
 
     `name` is the path below the source with forward slashes, always encodable as UTF-8, and ordered by its UTF-8 bytes.
+    `content_type` and `content_hash` (SHA-256 or MD5, as `sha256:...` or `md5:...`, lower-case hex) are what its owner says of it,
+    None when nothing is said. `archived` says that its bytes cannot be read now, and why. `properties` are (name, value) pairs
+    that it came with: metadata, tags, parts of its name; ascending.
     """
 
     source: str
@@ -25,6 +28,10 @@ class Blob:
     etag: str
     modified: datetime
     size: int
+    content_type: str | None = None
+    content_hash: str | None = None
+    archived: str | None = None
+    properties: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self) -> str:
@@ -81,10 +88,47 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the image as shown, from its upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Something that was found in one part of an image: an object's name, a person, or the caption of that part."""
+
+    name: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text that was read, with the corners (x, y) of its outline, in pixels of the image as shown."""
+
+    text: str
+    confidence: float
+    outline: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """The best part of an image for a given ratio of width to height."""
+
+    ratio: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """What a classifier answered about some bytes.
 
     `tags` descend by confidence. `embedding` is little-endian float32, L2-normalised; `answered` is the model version that replied.
+    `regions` are captions of parts. What a classifier does not look for stays empty.
     """
 
     tags: tuple[Tag, ...]
@@ -93,6 +137,11 @@ class Analysis:
     facts: Facts
     answered: str
     embedding: bytes | None = field(default=None, repr=False)
+    objects: tuple[Region, ...] = ()
+    people: tuple[Region, ...] = ()
+    regions: tuple[Region, ...] = ()
+    text: tuple[Line, ...] = ()
+    crops: tuple[Crop, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -133,8 +182,8 @@ class Record:
 
     `etag`, `modified` and `size` name the version that `outcome` is about (`outcome` is None while only claimed).
     `analysis` is true of the bytes of `analysed`, which is an older etag while a newer version is deferred.
-    `rev` grows with every change of what the index should show. `version` is the store's own token for
-    conditional writes, None for a record that is not stored.
+    `properties` are those of the blob. `rev` grows with every change of what the index should show. `version` is the store's
+    own token for conditional writes, None for a record that is not stored.
     """
 
     id: str
@@ -154,6 +203,7 @@ class Record:
     run_id: str = ""
     settled: datetime | None = None
     unpublished: str | None = None
+    properties: tuple[tuple[str, str], ...] = ()
     version: str | None = None
 
 

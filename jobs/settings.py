@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import Misconfigured
@@ -28,6 +28,12 @@ class Settings(BaseSettings):
     classifier: str = Field("onnx:efficientnet-lite0", description="What looks at them: KIND:LOCATION.")
     store: str = Field("sqlite:.imagesweep/results.db", description="Where results are kept: KIND:LOCATION.")
     index: str = Field("tantivy:.imagesweep/index", description="Where they are searched: KIND:LOCATION.")
+    blob_key: SecretStr | None = Field(None, description="Key of the storage account, for emulators and trials; none: identity.")
+    vision_key: SecretStr | None = Field(None, description="Key of the AI Vision resource, for trials; none: identity.")
+    cosmos_key: SecretStr | None = Field(
+        None, description="Key of the Cosmos DB account, for emulators and trials; none: identity."
+    )
+    search_key: SecretStr | None = Field(None, description="Key of the AI Search service, for trials; none: identity.")
     include: str = Field("", description="Globs of names to take, separated by commas; empty takes all.")
     exclude: str = Field("", description="Globs of names to leave, separated by commas; `thumbs/**` is not even entered.")
     follow_folders: bool = Field(False, description="Follow links to folders.")

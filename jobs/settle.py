@@ -46,7 +46,7 @@ async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> list[tuple
             case decide.Verdict.SKIP:
                 run.counts.skip()
             case decide.Verdict.TAKE:
-                (taken if record or named_image(blob.name) else doubtful).append((blob, record))
+                (taken if record or blob.archived or named_image(blob.name) else doubtful).append((blob, record))
     taken += await _images(doubtful, parts=parts, run=run)
     return taken
 
@@ -200,6 +200,8 @@ async def _outcome(item: Taken, *, parts: Parts, run: Run) -> Record:
     try:
         if not run.admits():
             raise Halted("classify", item.blob.name, "the run stopped before its turn")
+        if item.blob.archived:
+            return decide.archived(item.record, item.blob.archived, now=run.now())
         return await _settled(item, parts=parts, run=run)
     except SweepError as error:
         return _failed(item.record, error, run=run, now=run.now())

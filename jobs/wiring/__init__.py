@@ -1,0 +1,94 @@
+"""Wiring: settings in, open parts out. The only place that knows every kind, and the only one that enters resources."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from jobs.errors import Misconfigured
+from jobs.ports import Classifier, Source
+from jobs.run import Terms
+from jobs.settings import Settings, several
+from jobs.wiring import embedded
+from jobs.wiring.kinds import Opener, SearchIndex, Store, choose, split
+
+SOURCES: dict[str, Opener[Source]] = {"folder": embedded.folder}
+CLASSIFIERS: dict[str, Opener[Classifier]] = {"onnx": embedded.onnx}
+STORES: dict[str, Callable[..., AbstractAsyncContextManager[Store]]] = {"sqlite": embedded.sqlite}
+INDEXES: dict[str, Callable[..., AbstractAsyncContextManager[SearchIndex]]] = {"tantivy": embedded.tantivy}
+FRESH: dict[str, Opener[SearchIndex]] = {"tantivy": embedded.fresh_tantivy}
+
+
+def sources(settings: Settings) -> list[AbstractAsyncContextManager[Source]]:
+    """Return an opener for each source that the settings list."""
+    listed = several(settings.source)
+    if not listed:
+        raise Misconfigured("read", "IMAGESWEEP_SOURCE", "it is empty", hint="Name a folder, as in folder:photos.")
+    chosen = [choose("source", value, SOURCES) for value in listed]
+    return [opener(settings, location) for opener, location in chosen]
+
+
+async def keys(settings: Settings) -> list[str]:
+    """Return the keys of the sources that the settings list, without reading them."""
+    found = []
+    for opener in sources(settings):
+        async with opener as source:
+            found.append(source.key)
+    return found
+
+
+def classifier(settings: Settings) -> AbstractAsyncContextManager[Classifier]:
+    """Return an opener for the classifier."""
+    opener, location = choose("classifier", settings.classifier, CLASSIFIERS)
+    return opener(settings, location)
+
+
+def store(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContextManager[Store]:
+    """Return an opener for the store: ledger, state, tally and clock in one."""
+    opener, location = choose("store", settings.store, STORES)
+    return opener(settings, location, read_only=read_only)
+
+
+def index(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContextManager[SearchIndex]:
+    """Return an opener for the index, which is published to and searched."""
+    opener, location = choose("index", settings.index, INDEXES)
+    return opener(settings, location, read_only=read_only)
+
+
+def fresh_index(settings: Settings) -> AbstractAsyncContextManager[SearchIndex]:
+    """Return an opener for a new, empty index that takes the place of the one in use when its body has succeeded."""
+    opener, location = choose("index", settings.index, FRESH)
+    return opener(settings, location)
+
+
+@asynccontextmanager
+async def sole(settings: Settings, key: str) -> AsyncIterator[bool]:
+    """Keep other processes of this machine out of `key`, where the store is a file; yield whether that proves them dead.
+
+    Raises LeaseHeld when another process is at it.
+    """
+    kind, location = split("store", settings.store)
+    if kind != "sqlite":
+        yield False
+        return
+    async with embedded.alone(location, key):
+        yield True
+
+
+def terms(settings: Settings, *, max_calls: int | None = None) -> Terms:
+    """Return what a run settles by. The scope changes with every setting that decides which blobs are taken."""
+    filters = (settings.include, settings.exclude, settings.follow_folders, settings.max_mb, settings.max_megapixels)
+    return Terms(
+        concurrency=settings.concurrency,
+        max_flying_bytes=settings.in_flight_mb * 1_000_000,
+        per_second=settings.calls_per_second,
+        write_buffer=settings.write_buffer,
+        call_seconds=settings.call_seconds,
+        lease_seconds=settings.lease_seconds,
+        attempts=settings.attempts,
+        lookback=settings.lookback,
+        pages_in_flight=settings.pages_in_flight,
+        max_calls=max_calls,
+        scope=hashlib.sha256(repr(filters).encode()).hexdigest()[:16],
+    )

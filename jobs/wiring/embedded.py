@@ -1,0 +1,91 @@
+"""The parts that need no cloud: folder, local model, SQLite, Tantivy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from jobs.choose import chooser
+from jobs.errors import LeaseHeld, Misconfigured
+from jobs.ports import Classifier, Source
+from jobs.settings import Settings, several
+from jobs.wiring.kinds import SearchIndex, Store
+
+MEGABYTE = 1_000_000
+
+
+@asynccontextmanager
+async def folder(settings: Settings, location: str) -> AsyncIterator[Source]:
+    """Open a folder as a source."""
+    from jobs.adapters.folder import FolderSource  # noqa: PLC0415
+
+    choice = chooser(several(settings.include), several(settings.exclude))
+    yield FolderSource(Path(location), choose=choice, page=settings.page, follow_folders=settings.follow_folders)
+
+
+@asynccontextmanager
+async def onnx(settings: Settings, location: str) -> AsyncIterator[Classifier]:
+    """Open a local model, with its worker processes."""
+    try:
+        from jobs.adapters.onnx_model import open_onnx  # noqa: PLC0415
+    except ImportError as error:
+        raise Misconfigured("open", "the local model", str(error), hint="Install the extra `local`.") from error
+
+    async with open_onnx(
+        location,
+        workers=settings.workers,
+        max_bytes=settings.max_mb * MEGABYTE,
+        max_pixels=settings.max_megapixels * MEGABYTE,
+        seconds=settings.decode_seconds,
+    ) as model:
+        yield model
+
+
+def sqlite(_: Settings, location: str, *, read_only: bool) -> AbstractAsyncContextManager[Store]:
+    """Open a SQLite file as a store."""
+    from jobs.adapters.sqlite import open_sqlite  # noqa: PLC0415
+
+    return open_sqlite(Path(location), read_only=read_only)
+
+
+def tantivy(_: Settings, location: str, *, read_only: bool) -> AbstractAsyncContextManager[SearchIndex]:
+    """Open a folder as an index."""
+    try:
+        from search.tantivy_index import open_tantivy  # noqa: PLC0415
+    except ImportError as error:
+        raise Misconfigured("open", "the embedded index", str(error), hint="Install the extra `local`.") from error
+
+    return open_tantivy(Path(location), read_only=read_only)
+
+
+@asynccontextmanager
+async def fresh_tantivy(_: Settings, location: str) -> AsyncIterator[SearchIndex]:
+    """Open a new, empty index beside the one at `location`, and put it in its place when the body has succeeded."""
+    from search.tantivy_index import open_tantivy, swap  # noqa: PLC0415
+
+    path = Path(location)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{path.name}.rebuild-", dir=path.parent) as place:
+        beside = Path(place) / "index"
+        async with open_tantivy(beside) as fresh:
+            yield fresh
+        swap(beside, path)
+
+
+@asynccontextmanager
+async def alone(location: str, key: str) -> AsyncIterator[None]:
+    """Keep other processes of this machine out of `key`, by a lock beside the SQLite file. Raises LeaseHeld when one is at it."""
+    from jobs.adapters.process_lock import ProcessLock  # noqa: PLC0415
+
+    name = hashlib.sha256(key.encode()).hexdigest()[:16]
+    lock = ProcessLock(Path(location).parent / f"sweep-{name}.lock")
+    if not lock.acquire():
+        cause = f"process {lock.holder() or 'unknown'} is at it"
+        raise LeaseHeld("sweep", key, cause, hint="Wait for it, or stop it with Ctrl-C: the next sweep goes on from there.")
+    try:
+        yield
+    finally:
+        lock.release()
