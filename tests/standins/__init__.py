@@ -1,0 +1,1 @@
+"""Stand-ins for the services that have no emulator, written from their contracts."""
