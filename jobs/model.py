@@ -182,8 +182,9 @@ class Record:
 
     `etag`, `modified` and `size` name the version that `outcome` is about (`outcome` is None while only claimed).
     `analysis` is true of the bytes of `analysed`, which is an older etag while a newer version is deferred.
-    `properties` are those of the blob. `rev` grows with every change of what the index should show. `version` is the store's
-    own token for conditional writes, None for a record that is not stored.
+    `properties` are those of the blob. `categories` are a business's own, by the taxonomy whose fingerprint is `derived`; both
+    are empty without an analysis. `rev` grows with every change of what the index should show. `version` is the store's own
+    token for conditional writes, None for a record that is not stored.
     """
 
     id: str
@@ -204,6 +205,8 @@ class Record:
     settled: datetime | None = None
     unpublished: str | None = None
     properties: tuple[tuple[str, str], ...] = ()
+    categories: tuple[str, ...] = ()
+    derived: str = ""
     version: str | None = None
 
 
@@ -274,7 +277,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one run did. `listed` is the sum of the seven counts after it, always; `seconds` is wall time."""
+    """What one run did. `listed` is the sum of the seven counts after it, always; `seconds` is wall time.
+
+    `rederived` are those of the `unchanged` whose categories or properties were brought up to date, which costs no call.
+    """
 
     run_id: str
     job: str
@@ -289,6 +295,7 @@ class Report:
     deferred: int = 0
     dead: int = 0
     gone: int = 0
+    rederived: int = 0
     retried: int = 0
     published: int = 0
     unpublished: int = 0

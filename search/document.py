@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobs.model import Record, Tag
+
+SURE = 0.5
+"""The least confidence of a person that counts: detectors list what they are hardly sure of as well."""
 
 _FULL = 10**9
 _TOP = 2**30 - 1
@@ -17,7 +20,10 @@ class SearchDocument:
 
     `folder` is the name up to its last slash, empty at the top. `tag_names` and `colours` are distinct, in their order;
     `best` is the highest confidence of a tag, 0 without one. `date` is the capture time, else the blob's change, and `year` is
-    that date's. `etag` names the version that all of it is true of.
+    that date's. `categories` are in the order of their taxonomy; `properties` are those of the blob as `name=value`. `text` is
+    what was read in the image, line by line; `objects` are distinct names of what was found in it, `people` the number of those
+    found with some certainty. `latitude` and `longitude` are in degrees, both or neither. `classifier` is the fingerprint that
+    was asked; `embedding` is little-endian float32, L2-normalised. `etag` names the version that all of it is true of.
     """
 
     id: str
@@ -36,8 +42,27 @@ class SearchDocument:
     colours: tuple[str, ...]
     camera: str | None
     year: int
+    categories: tuple[str, ...]
+    properties: tuple[str, ...]
+    text: str
+    objects: tuple[str, ...]
+    people: int
+    latitude: float | None
+    longitude: float | None
+    classifier: str
     rev: int
     etag: str
+    embedding: bytes | None = field(default=None, repr=False)
+
+    @property
+    def has_text(self) -> bool:
+        """Say whether anything was read in the image."""
+        return bool(self.text.strip())
+
+    @property
+    def has_people(self) -> bool:
+        """Say whether somebody is to be seen."""
+        return self.people > 0
 
 
 def document(record: Record) -> SearchDocument:
@@ -63,8 +88,17 @@ def document(record: Record) -> SearchDocument:
         colours=tuple(dict.fromkeys(found.facts.colours)),
         camera=found.facts.camera,
         year=date.year,
+        categories=record.categories,
+        properties=tuple(f"{name}={value}" for name, value in record.properties),
+        text="\n".join(line.text for line in found.text),
+        objects=tuple(dict.fromkeys(region.name for region in found.objects)),
+        people=sum(region.confidence >= SURE for region in found.people),
+        latitude=found.facts.latitude,
+        longitude=found.facts.longitude,
+        classifier=record.asked,
         rev=record.rev,
         etag=record.analysed or record.etag,
+        embedding=found.embedding,
     )
 
 

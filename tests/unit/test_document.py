@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.model import Tag
+from jobs.model import Box, Line, Region, Tag
 from search.document import document, grade
 from search.words import Word, asked, forms, words
 from tests.pictures import JANUARY, picture
@@ -26,6 +26,29 @@ def test_a_document_shows_what_people_search_by() -> None:
     assert (shown.width, shown.height, shown.format, shown.size) == (640, 480, "JPEG", 1000)
     assert (shown.date, shown.year, shown.colours, shown.camera) == (taken, 2019, ("red", "blue"), "Canon")
     assert (shown.rev, shown.etag) == (7, "e1")
+
+
+def test_a_document_shows_what_was_found_beyond_the_tags() -> None:
+    record = picture("dog.jpg", ("dog", 0.9))
+    assert record.analysis
+    box = Box(0, 0, 9, 9)
+    analysis = replace(
+        record.analysis,
+        facts=replace(record.analysis.facts, latitude=48.2, longitude=-16.4),
+        text=(Line("SALE", 0.9), Line("50 % off", 0.8)),
+        objects=(Region("dog", 0.9, box), Region("ball", 0.4, box), Region("dog", 0.3, box)),
+        people=(Region("person", 0.9, box), Region("person", 0.004, box)),
+        embedding=b"1234",
+    )
+    about = {"properties": (("season", "ss26"), ("sku", "1=2")), "categories": ("pets", "toys"), "asked": "fake:1"}
+    shown = document(replace(record, analysis=analysis, **about))
+    assert (shown.text, shown.has_text) == ("SALE\n50 % off", True)
+    assert (shown.objects, shown.people, shown.has_people) == (("dog", "ball"), 1, True)
+    assert (shown.latitude, shown.longitude) == (48.2, -16.4)
+    assert (shown.properties, shown.categories) == (("season=ss26", "sku=1=2"), ("pets", "toys"))
+    assert (shown.classifier, shown.embedding) == ("fake:1", b"1234")
+    nothing = document(record)
+    assert (nothing.has_text, nothing.has_people, nothing.properties, nothing.categories) == (False, False, (), ())
 
 
 def test_at_the_top_without_tags_or_capture_time() -> None:
