@@ -9,6 +9,9 @@ import logging
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -45,6 +48,20 @@ def look(data: bytes, *, limits: Limits, max_pixels: int, side: int, name: str =
     Rejected, of class `empty`, `not-an-image`, `truncated`, `unreadable`, `too-small`, `too-large` or `format`; `name` is for
     its message only.
     """
+    with _opened(data, limits, max_pixels, name) as image:
+        _check_memory(_held(image, side), max_pixels, name)
+        width, height = image.size
+        image.draft("RGB", (side, side))
+        image.load()
+        exif = read_exif(image)
+        square = _orient(_flatten(_square(_plain(image), side)), exif.orientation)
+        array = np.array(square, dtype=np.uint8)
+        return replace(_facts(image, exif, (width, height)), colours=colours(array)), array
+
+
+@contextmanager
+def _opened(data: bytes, limits: Limits, max_pixels: int, name: str) -> Iterator[Image.Image]:
+    """Open an image whose header may be believed; what goes wrong with it until it is closed again is its own fault."""
     # Left in place on purpose: catch_warnings is not safe where several threads decode.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     kind = _admit(data, limits, name)
@@ -53,18 +70,35 @@ def look(data: bytes, *, limits: Limits, max_pixels: int, side: int, name: str =
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
             _check_sides(image, limits, name)
-            _check_memory(_held(image, side), max_pixels, name)
-            width, height = image.size
-            image.draft("RGB", (side, side))
-            image.load()
-            exif = read_exif(image)
-            square = _orient(_flatten(_square(_plain(image), side)), exif.orientation)
-            array = np.array(square, dtype=np.uint8)
-            return _facts(image, exif, (width, height), array), array
+            yield image
     except _FAULTS as error:
         cut = _cut_short(kind, data, error)
         cause = "the file ends too early" if cut else f"the {kind} data cannot be decoded ({_brief(error)})"
         raise _rejected(name, cause, "truncated" if cut else "unreadable") from error
+
+
+def glance(data: bytes, *, limits: Limits, max_pixels: int, name: str = "") -> Facts:
+    """Return the facts as `look` does, but for the colours, without decoding a pixel: a tenth of its time or less.
+
+    Raises Rejected for what the header alone tells; damage further on is not seen. Only an icon is decoded to be opened.
+    """
+    with _opened(data, limits, max_pixels, name) as image:
+        if image.format == "PNG" and "Raw profile type exif" not in image.info:
+            image.info.setdefault("exif", _png_exif(data))  # else Pillow decodes the picture to look behind it
+        return _facts(image, read_exif(image), image.size)
+
+
+def redraw(data: bytes, *, limits: Limits, max_pixels: int, longest: int, name: str = "") -> Image.Image:
+    """Return the whole first frame as RGB, upright and on white, with no side longer than `longest`; refuses as `look` does."""
+    with _opened(data, limits, max_pixels, name) as image:
+        scale = min(1.0, longest / max(image.size))
+        width, height = (max(round(side * scale), 1) for side in image.size)
+        _check_memory(_held(image, min(width, height)), max_pixels, name)
+        image.draft("RGB", (width, height))
+        image.load()
+        orientation = read_exif(image).orientation
+        small = _plain(image).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        return _orient(_flatten(small), orientation)
 
 
 def inspect(data: bytes, *, limits: Limits, name: str = "") -> None:
@@ -206,13 +240,12 @@ def _orient(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def _facts(image: Image.Image, exif: Exif, size: tuple[int, int], array: NDArray[np.uint8]) -> Facts:
+def _facts(image: Image.Image, exif: Exif, size: tuple[int, int]) -> Facts:
     width, height = size[::-1] if exif.orientation >= 5 else size  # noqa: PLR2004 - 5 to 8 lie on their side
     return Facts(
         width=width,
         height=height,
         format=image.format or "",
-        colours=colours(array),
         frames=_frames(image),
         taken=exif.taken,
         camera=exif.camera,
@@ -227,6 +260,17 @@ def _frames(image: Image.Image) -> int:
         return max(int(getattr(image, "n_frames", 1)), 1)
     except _FAULTS:
         return 1
+
+
+def _png_exif(data: bytes) -> bytes:
+    """Return the EXIF block of a PNG, wherever it stands, by its table of chunks; empty where there is none."""
+    at = 8
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"eXIf":
+            return data[at + 8 : at + 8 + size]
+        at += 12 + size
+    return b""
 
 
 def _cut_short(kind: str, data: bytes, error: BaseException) -> bool:

@@ -60,6 +60,21 @@ class Classifier(Protocol):
         ...
 
 
+class Embedder(Protocol):
+    """What turns bytes into a vector of likeness. `asked`, `price` and `limits` are as a classifier's."""
+
+    asked: str
+    limits: Limits
+    price: float
+
+    async def embed(self, image: Image) -> bytes:
+        """Return the embedding: little-endian float32, L2-normalised, of the same length for every image.
+
+        Fails as `Classifier.classify` does, and does not retry either.
+        """
+        ...
+
+
 class Ledger(Protocol):
     """The records, one for each blob id."""
 

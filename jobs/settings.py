@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,6 +29,29 @@ class Settings(BaseSettings):
     classifier: str = Field("onnx:efficientnet-lite0", description="What looks at them: KIND:LOCATION.")
     store: str = Field("sqlite:.imagesweep/results.db", description="Where results are kept: KIND:LOCATION.")
     index: str = Field("tantivy:.imagesweep/index", description="Where they are searched: KIND:LOCATION.")
+    embedder: str = Field(
+        "", description="What embeds them, for likeness: KIND:LOCATION, or `none`; empty takes what the classifier has."
+    )
+    vision_features: str = Field(
+        "tags,caption",
+        description="What AI Vision is asked for, each paid: tags, caption, denseCaptions, objects, people, read, smartCrops.",
+    )
+    vision_language: str = Field("en", description="Language of tags and captions, by its code.")
+    vision_model: str = Field(
+        "latest", description="Model version of AI Vision, `latest` or a date; pin it where runs are compared."
+    )
+    vision_gender_neutral: bool = Field(False, description="Let captions say `person` and `child`.")
+    vision_send: Literal["bytes", "url"] = Field(
+        "bytes", description="Send AI Vision the bytes, or a signed link that it reads for itself."
+    )
+    vision_fit: bool = Field(
+        False, description="Scale down or convert here what AI Vision would not take; else it is a dead letter."
+    )
+    vision_colours: bool = Field(
+        True,
+        description="Decode what is sent to AI Vision here as well, to name its colours and to find damage before it is paid for.",
+    )
+    prices: Path | None = Field(None, description="File of your own prices, in the form of jobs/prices.toml.")
     blob_key: SecretStr | None = Field(None, description="Key of the storage account, for emulators and trials; none: identity.")
     vision_key: SecretStr | None = Field(None, description="Key of the AI Vision resource, for trials; none: identity.")
     cosmos_key: SecretStr | None = Field(
