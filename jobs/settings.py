@@ -85,6 +85,10 @@ class Settings(BaseSettings):
         None,
         description="Age from which `audit --repair` retires results, in seconds or as P365D; none: never.",
     )
+    taxonomy: str = Field(
+        "", description="Categories of your own: the name of a ready taxonomy or the path of a file; none: no categories."
+    )
+    name_pattern: str = Field("", description="Regular expression; what its named groups find in a name become properties.")
     guard_calls: int = Field(1000, ge=0, description="Paid calls ahead from which a sweep asks for --yes or --max-calls.")
 
 
