@@ -13,6 +13,7 @@ from jobs.gather import Gather
 from jobs.model import Analysis, Outcome, Record
 from jobs.ports import Classifier, Ledger, Source, State
 from jobs.retry import Policy
+from jobs.taxonomy import NO_TAXONOMY, Taxonomy
 from jobs.throttle import Throttle
 
 
@@ -21,6 +22,7 @@ class Terms:
     """What a run settles by. Seconds unless said otherwise.
 
     A crash repeats at most `concurrency` + `write_buffer` calls. `scope` names the filters, so that a changed one is noticed.
+    `taxonomy` gives what is stored its categories.
     """
 
     concurrency: int = 32
@@ -37,6 +39,7 @@ class Terms:
     deferred_share: int = 500
     max_calls: int | None = None
     scope: str = ""
+    taxonomy: Taxonomy = NO_TAXONOMY
 
     @property
     def write_batch(self) -> int:
@@ -62,6 +65,7 @@ class Counts:
     deferred: int = 0
     dead: int = 0
     gone: int = 0
+    rederived: int = 0
     retried: int = 0
     published: int = 0
     unpublished: int = 0
@@ -117,7 +121,8 @@ async def _nothing(_: Sequence[str]) -> Mapping[str, Record]:
 
 @dataclass(slots=True)
 class Run:
-    """One run in this process. `now` is the store's time, `reusable` finds a stored answer by content hash.
+    """One run in this process. `now` is the store's time, `reusable` finds a stored answer by content hash, `covered` says whether
+    our lease outlives a call that begins now.
 
     `answering` holds the analyses by content hash that are asked for or not yet stored, so that identical bytes in flight are
     paid once, and `paying` the versions of our claims on content. `buffer` bounds the results that
@@ -133,6 +138,7 @@ class Run:
     reusable: Gather[str, Record] = field(default_factory=lambda: Gather(_nothing))
     counts: Counts = field(default_factory=Counts)
     may_go_on: Callable[[], bool] = lambda: True
+    covered: Callable[[], bool] = lambda: True
     answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)
     paying: dict[str, str] = field(default_factory=dict)
     buffer: asyncio.Semaphore = field(init=False)
@@ -154,8 +160,11 @@ class Run:
             self.halted = error
 
     def spend(self) -> bool:
-        """Count a call if the run may still make one; a spent budget stops it."""
-        if self.halted is not None:
+        """Count a call if the run may still make one; a spent budget stops it.
+
+        The lease is asked here once more: since the work was admitted this process may have been frozen.
+        """
+        if self.halted is not None or not self.covered():
             return False
         if self.terms.max_calls is not None and self.counts.calls >= self.terms.max_calls:
             self.exhausted = True

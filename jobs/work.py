@@ -17,9 +17,10 @@ from jobs import decide, hashes
 from jobs.errors import Conflict, Halted, LeaseLost, Misconfigured, SweepError, Transient
 from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
-from jobs.model import Blob, OpenPage, Record, Report, Scan
+from jobs.model import Blob, OpenPage, Record, Report, Scan, recorded
 from jobs.ports import Classifier, Clock, Index, Ledger, Source, State
 from jobs.publish import publish
+from jobs.renew import renew
 from jobs.retry import Policy, retry
 from jobs.run import Counts, Parts, Run, Terms
 from jobs.settle import claim, settle, triage
@@ -110,14 +111,17 @@ async def conduct(
     hold = await acquire(state, ports.clock, key=key, owner=owner, seconds=terms.lease_seconds, policy=policy, sole=control.sole)
     throttle = Throttle(concurrency=terms.concurrency, max_bytes=terms.max_flying_bytes, per_second=terms.per_second)
 
+    def covered() -> bool:
+        return hold.left() > terms.call_seconds
+
     def may_go_on() -> bool:
         in_time = control.seconds is None or loop.time() - begun < control.seconds
-        return in_time and not control.stopped() and hold.left() > terms.call_seconds
+        return in_time and not control.stopped() and covered()
 
     async def answers(hashes: Sequence[str]) -> Mapping[str, Record]:
         return await retry(partial(ports.ledger.answers, hashes, ports.classifier.asked), policy)
 
-    run = Run(run_id, owner, terms, throttle, hold.now, Gather(answers), may_go_on=may_go_on)
+    run = Run(run_id, owner, terms, throttle, hold.now, Gather(answers), may_go_on=may_go_on, covered=covered)
     control.watch(run.counts)
     started = hold.now()
     status = "failed"
@@ -185,25 +189,27 @@ async def as_it_is(work: Work, record: Record) -> Blob:
     """Return the version that is there now; the recorded one, whose read will find it gone, when there is none."""
     async with work.run.throttle.permit(0):
         blob = await retry(partial(work.ports.source.head, record.name), work.run.terms.retry)
-    return blob or Blob(record.source, record.name, record.etag, record.modified, record.size)
+    return blob or recorded(record)
 
 
 async def settle_page(work: Work, blobs: Sequence[Blob], *, name: str) -> bool:
     """Take blobs through claim, answer, store and publish; say whether all of them were reached.
 
-    While the page is open, a takeover knows what to publish again.
+    Those that are settled and have categories of another taxonomy get new ones on the way. While the page is open, a takeover
+    knows what to publish again.
     """
-    pairs = await triage(blobs, parts=work.parts, run=work.run)
-    if not pairs:
+    found = await triage(blobs, parts=work.parts, run=work.run)
+    if not found.ids:
         return True
     key = f"{work.place.key}|{work.run.run_id}|{name}"
     policy = work.run.terms.retry
-    opened = await put(work.ports.state, key, OpenPage(work.run.owner, tuple(blob.id for blob, _ in pairs)), None, policy)
-    taken = await claim(pairs, parts=work.parts, run=work.run)
+    opened = await put(work.ports.state, key, OpenPage(work.run.owner, found.ids), None, policy)
+    renewed = await renew(found.behind, ledger=work.ports.ledger, run=work.run)
+    taken = await claim(found.taken, parts=work.parts, run=work.run)
     records = await settle(taken, parts=work.parts, run=work.run)
     if work.hold.lost:
         raise LeaseLost("publish", work.place.key, "another process took the source over")
-    await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)
+    await publish([*renewed, *records], ledger=work.ports.ledger, index=work.ports.index, run=work.run)
     if len(records) < len(taken) and work.run.halted is not None:
         raise work.run.halted
     await retry(partial(work.ports.state.remove, OpenPage, key, opened), policy)
