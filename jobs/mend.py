@@ -102,7 +102,7 @@ async def guess_moved(work: Work, found: Findings) -> None:
 
 
 async def _hash(work: Work, blob: Blob) -> str | None:
-    if decide.refusal(blob, work.ports.classifier.limits):
+    if blob.archived or decide.refusal(blob, work.ports.classifier.limits):
         return None
     async with work.run.throttle.permit(blob.size):
         try:
