@@ -11,7 +11,7 @@ from functools import partial
 
 from jobs import decide
 from jobs.answer import answer, answered
-from jobs.errors import Changed, Gone, Halted, Rejected, SweepError, Transient
+from jobs.errors import Changed, Gone, Halted, Rejected, StorageFailed, SweepError, Transient
 from jobs.model import Blob, Claim, Image, Outcome, Record
 from jobs.retry import retry
 from jobs.run import Parts, Run
@@ -19,6 +19,9 @@ from jobs.sniff import named_image, sniff
 from jobs.write import write
 
 SNIFF_BYTES = 64
+
+ROUNDS = 10
+"""How often a page is claimed against other writers before that is a fault of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +32,34 @@ class Taken:
     record: Record
 
 
-async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> list[tuple[Blob, Record | None]]:
-    """Look a page up in the ledger, count what is settled, waited for or no image, and return what is to be taken."""
+@dataclass(frozen=True, slots=True)
+class Triaged:
+    """What there is to do on a page: versions to be settled, and settled ones whose categories or properties are behind."""
+
+    taken: Sequence[tuple[Blob, Record | None]]
+    behind: Sequence[tuple[Blob, Record]]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all of them."""
+        return tuple(blob.id for blob, _ in (*self.taken, *self.behind))
+
+
+async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> Triaged:
+    """Look a page up in the ledger, count what is settled, waited for or no image, and return what there is to do."""
     known = await retry(lambda: parts.ledger.look_up([blob.id for blob in blobs]), run.terms.retry)
     blobs = await asyncio.gather(*(_current(blob, known.get(blob.id), parts=parts, run=run) for blob in blobs))
     now = run.now()
     taken: list[tuple[Blob, Record | None]] = []
+    behind: list[tuple[Blob, Record]] = []
     doubtful: list[tuple[Blob, Record | None]] = []
     for blob in blobs:
         record = known.get(blob.id)
         match decide.judge(blob, record, asked=parts.classifier.asked, now=now):
             case decide.Verdict.UNCHANGED:
                 run.counts.leave()
+                if record is not None and decide.behind(blob, record, run.terms.taxonomy):
+                    behind.append((blob, record))
             case decide.Verdict.WAIT:
                 run.counts.settle(Outcome.DEFERRED)
             case decide.Verdict.SKIP:
@@ -48,7 +67,7 @@ async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> list[tuple
             case decide.Verdict.TAKE:
                 (taken if record or blob.archived or named_image(blob.name) else doubtful).append((blob, record))
     taken += await _images(doubtful, parts=parts, run=run)
-    return taken
+    return Triaged(taken, behind)
 
 
 async def _current(blob: Blob, record: Record | None, *, parts: Parts, run: Run) -> Blob:
@@ -83,9 +102,22 @@ async def _images(doubtful: Sequence[tuple[Blob, Record | None]], *, parts: Part
 
 
 async def claim(pairs: Sequence[tuple[Blob, Record | None]], *, parts: Parts, run: Run) -> list[Taken]:
-    """Claim a page in one bulk write. What another process took in this moment is its to settle, and counts as deferred."""
-    if not pairs:
-        return []
+    """Claim a page in one bulk write. Where another process wrote in this moment, the ledger is asked again what is to be taken.
+
+    For it may have claimed this version, or stored what became of an older one. Raises StorageFailed when it goes on writing.
+    """
+    taken: list[Taken] = []
+    for _ in range(ROUNDS):
+        stored = await _claim(pairs, parts=parts, run=run) if pairs else []
+        taken += [Taken(blob, record) for (blob, _), record in zip(pairs, stored, strict=True) if record is not None]
+        lost = [blob for (blob, _), record in zip(pairs, stored, strict=True) if record is None]
+        if not lost:
+            return taken
+        pairs = await triage(lost, parts=parts, run=run)
+    raise StorageFailed("claim", lost[0].name, "its record keeps changing while it is claimed", hint="Run the sweep again.")
+
+
+async def _claim(pairs: Sequence[tuple[Blob, Record | None]], *, parts: Parts, run: Run) -> list[Record | None]:
     now = run.now()
     asked = parts.classifier.asked
     await _keep(
@@ -93,10 +125,7 @@ async def claim(pairs: Sequence[tuple[Blob, Record | None]], *, parts: Parts, ru
     )
     expires = now + timedelta(seconds=run.terms.claim_seconds)
     marked = [decide.claim(blob, record, Claim(run.owner, blob.etag, asked, expires), run_id=run.run_id) for blob, record in pairs]
-    stored = await write(parts.ledger, marked, run.terms.retry)
-    taken = [Taken(blob, record) for (blob, _), record in zip(pairs, stored, strict=True) if record is not None]
-    run.counts.settle(Outcome.DEFERRED, len(pairs) - len(taken))
-    return taken
+    return await write(parts.ledger, marked, run.terms.retry)
 
 
 async def _keep(records: Sequence[Record], *, parts: Parts, run: Run) -> None:
@@ -204,7 +233,8 @@ async def _outcome(item: Taken, *, parts: Parts, run: Run) -> Record:
             return decide.archived(item.record, item.blob.archived, now=run.now())
         return await _settled(item, parts=parts, run=run)
     except SweepError as error:
-        return _failed(item.record, error, run=run, now=run.now())
+        failed = _failed(item.record, error, run=run, now=run.now())
+        return decide.derived(failed, run.terms.taxonomy)  # what the index goes on showing of an older version
 
 
 def _failed(record: Record, error: SweepError, *, run: Run, now: datetime) -> Record:
@@ -244,4 +274,6 @@ async def _settled(item: Taken, *, parts: Parts, run: Run) -> Record:
     data = await retry(lambda: parts.source.read(blob), run.terms.retry)
     content_hash = hashlib.sha256(data).hexdigest()
     analysis, reused = await answer(Image(blob.name, data), content_hash, parts=parts, run=run)
-    return decide.answered(item.record, analysis, content_hash=content_hash, reused=reused, now=run.now())
+    return decide.answered(
+        item.record, analysis, content_hash=content_hash, reused=reused, now=run.now(), taxonomy=run.terms.taxonomy
+    )

@@ -1,0 +1,118 @@
+"""Two settlers at one blob: whoever loses a claim looks again, and who lost its lease while it was frozen pays for nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobs import decide
+from jobs.audit import audit
+from jobs.model import Blob, Claim, Lease, Outcome, Record
+from jobs.sweep import sweep
+from tests.fakes.classifier import answer
+from tests.fakes.store import MemoryStore
+from tests.unit.shop_kit import DAY, TERMS, Shop, Watched, adds_up, opened
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with opened() as shop:
+        yield shop
+
+
+class Overtaken(MemoryStore):
+    """A store in which another settler writes what it had under way, between our look at a record and our claim of it."""
+
+    others: Record | None = None
+
+    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
+        found = await super().look_up(ids, vectors=vectors)
+        others, self.others = self.others, None
+        if others is not None:
+            assert await super().write([others]) != [None]
+        return found
+
+
+def _claimed(store: MemoryStore, blob: Blob, shop: Shop) -> Record:
+    mark = Claim("another:1:b", blob.etag, shop.till.asked, shop.loop.now() + DAY)
+    (claimed,) = shop.run(store.write([decide.claim(blob, None, mark, run_id="b")]))
+    assert claimed is not None
+    return claimed
+
+
+class Reading(Watched):
+    """A source that remembers what was read."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.read_names: list[str] = []
+
+    async def read(self, blob: Blob, *, limit: int | None = None) -> bytes:
+        self.read_names.append(blob.name)
+        return await super().read(blob, limit=limit)
+
+
+class Freezing(Watched):
+    """A source during whose read the process sleeps through its lease, and another one takes it."""
+
+    asleep: Shop
+
+    async def read(self, blob: Blob, *, limit: int | None = None) -> bytes:
+        loop, documents = self.asleep.loop, self.asleep.store.documents
+        loop.moment += 10 * TERMS.lease_seconds
+        documents["Lease", f"{self.key}|"] = (Lease("another:1:b", 2, loop.now() + DAY), "another's")
+        return await super().read(blob, limit=limit)
+
+
+@pytest.mark.parametrize("how", ["classified", "dead", "gone"])
+def test_a_claim_lost_to_what_became_of_an_older_version_is_made_again(shop: Shop, how: str) -> None:
+    store = shop.store = Overtaken(shop.loop.now)
+    old = shop.source.put("a.jpg", b"old")
+    claimed, now = _claimed(store, old, shop), shop.loop.now()
+    new = shop.source.put("a.jpg", b"new")
+    ends = {
+        "classified": decide.answered(claimed, answer(b"old", "fake:1"), content_hash="0", reused=False, now=now),
+        "dead": decide.dead(claimed, "not-an-image", "it was none", now=now),
+        "gone": decide.gone(claimed, now=now),
+    }
+    store.others = ends[how]
+    report = shop.run(sweep(ports=shop.ports(), terms=TERMS))
+    record = shop.record("a.jpg")
+    assert (report.status, record.etag, record.outcome) == ("complete", new.etag, Outcome.CLASSIFIED)
+    assert (report.listed, report.classified) == (1, 1)
+    assert adds_up(report)
+
+
+def test_a_claim_lost_to_one_who_settled_this_very_version_is_left_at_that(shop: Shop) -> None:
+    store = shop.store = Overtaken(shop.loop.now)
+    blob = shop.source.put("a.jpg", b"new")
+    mark = Claim("another:1:b", blob.etag, shop.till.asked, shop.loop.now())
+    record = decide.claim(blob, None, mark, run_id="b")
+    store.others = decide.answered(record, answer(b"new", "fake:1"), content_hash="0", reused=False, now=shop.loop.now())
+    report = shop.run(sweep(ports=shop.ports(), terms=TERMS))
+    assert (report.status, report.unchanged, report.calls) == ("complete", 1, 0)
+    assert adds_up(report)
+
+
+def test_who_was_frozen_before_a_call_until_its_lease_ended_does_not_make_it(shop: Shop) -> None:
+    shop.source = Freezing(shop.loop.now)
+    shop.source.asleep = shop
+    shop.source.put("a.jpg", b"one")
+    report = shop.sweep()
+    assert (report.status, report.calls, shop.till.calls) == ("stopped", 0, 0)
+    assert shop.outcomes() == {"a.jpg": Outcome.DEFERRED}
+
+
+def test_a_dry_audit_reads_nothing_that_is_archived(shop: Shop) -> None:
+    source = shop.source = Reading(shop.loop.now)
+    (name,) = shop.fill(1)
+    shop.sweep()
+    _, data = source.blobs.pop(name)
+    moved = source.put("moved.jpg", data)
+    source.blobs["moved.jpg"] = (replace(moved, archived="it is in the archive tier"), data)
+    source.read_names.clear()
+    result = shop.run(audit(ports=shop.ports(), terms=TERMS))
+    assert (result.missing, result.orphaned_store, source.read_names) == (1, 1, [])
