@@ -11,9 +11,10 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import cast
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import CONSTS, ProcessExpired, ProcessPool
 
 from jobs.adapters import onnx_worker
+from jobs.adapters.onnx_lane import Lane, Load
 from jobs.adapters.onnx_worker import Fault, Setup
 from jobs.errors import Misconfigured, Rejected
 from jobs.model import Analysis, Image, Limits
@@ -46,20 +47,24 @@ class OnnxModel:
 
     async def feed(self) -> None:
         """Hand batches to the pool, one after the other, for ever."""
-        while True:
-            batch = [await self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            await self._answer(batch)
+        lane = Lane()
+        try:
+            while True:
+                batch = [await self._queue.get()]
+                while len(batch) < BATCH and not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                await self._answer(batch, lane)
+        finally:
+            lane.close()
 
-    async def _answer(self, batch: Sequence[tuple[Image, asyncio.Future[Analysis]]]) -> None:
+    async def _answer(self, batch: Sequence[tuple[Image, asyncio.Future[Analysis]]], lane: Lane) -> None:
         """Answer a batch; when its process dies or hangs, ask for each image alone, so that only the culprit pays."""
         try:
-            results = await self._run([image.data for image, _ in batch])
+            results = await self._run(lane.load([image.data for image, _ in batch]))
         except (ProcessExpired, TimeoutError) as error:
             if len(batch) > 1:
                 for one in batch:
-                    await self._answer([one])
+                    await self._answer([one], lane)
                 return
             hung = isinstance(error, TimeoutError)
             reason = f"decoding it took more than {self._seconds:.0f} s" if hung else "decoding it crashed the decoder"
@@ -69,8 +74,8 @@ class OnnxModel:
         for (image, answer), result in zip(batch, results, strict=True):
             _resolve(answer, image.name, result)
 
-    async def _run(self, data: list[bytes]) -> list[Analysis | Fault | Exception]:
-        future = self._pool.schedule(onnx_worker.analyse, args=[data], timeout=self._seconds)
+    async def _run(self, load: Load) -> list[Analysis | Fault | Exception]:
+        future = self._pool.schedule(onnx_worker.analyse, args=[load], timeout=self._seconds)
         return cast("list[Analysis | Fault | Exception]", await asyncio.wrap_future(future))
 
 
@@ -112,6 +117,7 @@ async def open_onnx(
         context.set_forkserver_preload(["jobs.adapters.onnx_session"])
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker is one thread; a second one only waits for work
         ensure_running()  # its imports go on while the first page is listed
+    CONSTS.sleep_unit = 0.03  # how long the pool's threads sleep, and so how long its end takes: a third of a second with 0.1
     pool = ProcessPool(max_workers=count, context=context, initializer=onnx_worker.begin, initargs=[setup])
     model = OnnxModel(setup, pool=pool, seconds=seconds)
     feeders = [asyncio.create_task(model.feed()) for _ in range(count * QUEUED)]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.adapters.onnx_lane import Load, unload
 from jobs.model import Analysis, Limits
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def begin(setup: Setup) -> None:
     _session = Session(setup)
 
 
-def analyse(batch: Sequence[bytes]) -> list[Analysis | Fault]:
+def analyse(load: Load) -> list[Analysis | Fault]:
     """Answer for each image of a batch, in order."""
     assert _session is not None
-    return _session.analyse(batch)
+    return _session.analyse(unload(load))
 
 
 def verify(folder: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+from contextlib import suppress
 
 import click
 
@@ -14,6 +16,9 @@ from jobs.cli.keep import export_command, forget_command, import_command
 from jobs.cli.look import failures_command, show_command, status_command
 from jobs.cli.output import printable
 from jobs.cli.runs import plan_command, sweep_command
+
+_M_ARENA_MAX = -8
+"""From malloc.h of glibc."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -29,9 +34,20 @@ def main() -> None:
 
     Settings are environment variables IMAGESWEEP_*, or lines of a file .env; docs/operations.md lists them all.
     """  # noqa: D301
+    _share_one_heap()
     handler = logging.StreamHandler()
     handler.setFormatter(_Plain())
     logging.getLogger("imagesweep").addHandler(handler)
+
+
+def _share_one_heap() -> None:
+    """Let all threads allocate from one heap, where the C library is glibc.
+
+    An index writer's threads live for one batch; what each frees into a heap of its own is of no use to the next, and a sweep's
+    memory grew by a third over 20,000 images.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 1)
 
 
 class _Plain(logging.Formatter):
