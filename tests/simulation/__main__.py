@@ -44,9 +44,11 @@ def simulate(seed: int) -> Outcome:
     world = World(seed)
     violations = []
     try:
-        run_virtually(world.live(), world.loop)
+        run_virtually(world.live(), world.loop, skew=world.worker_skew)
     except Exception as error:  # noqa: BLE001 whatever escapes from a world is a violation
         violations.append(f"seed {seed}: {type(error).__name__}: {error}")
+    if world.store.broken:
+        violations = [f"seed {seed}: Violation: {world.store.broken[0]}"]
     return Outcome(1, violations, world.hazards)
 
 

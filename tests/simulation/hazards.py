@@ -10,7 +10,10 @@ REQUIRED = frozenset(
     {f"{way} {phase}" for way in ("crash before", "crash after", "fault before", "lost acknowledgement of") for phase in PHASES}
     | {f"freeze at {phase}" for phase in PHASES}
     | {f"torn {bulk}" for bulk in ("claim", "store", "index publish")}
-    | {f"shop: {act}" for act in ("add", "overwrite", "same", "delete", "recreate", "rename", "late", "tie")}
+    | {
+        f"shop: {act}"
+        for act in ("add", "overwrite", "same", "delete", "recreate", "rename", "late", "tie", "edge", "archive", "rehydrate")
+    }
     | {
         "change behind the cursor",
         "lease held by another",
@@ -28,6 +31,9 @@ REQUIRED = frozenset(
         "sweep partial",
         "sweep failed",
         "audit with repair",
+        "audit without repair",
+        "archived blob deferred",
+        "archived behind a listing",
         "deletion reached the index",
         "answer reused",
         "page taken over",

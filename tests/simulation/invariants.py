@@ -1,12 +1,14 @@
-"""What must hold: of the watermark at every moment, of everything once the world is quiet."""
+"""What must hold: of the watermark, the leases and the open pages at every moment, of everything once the world is quiet."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from jobs.decide import KEEPSAKES
-from jobs.model import Outcome, Record, Report, Scan, shown
+from jobs.model import Lease, OpenPage, Outcome, Record, Report, Scan, shown
 from tests.fakes.classifier import answer
 from tests.fakes.store import MemoryStore
 from tests.simulation.shop import Service, Shelf, Shop
@@ -22,10 +24,88 @@ def demand(holds: object, message: str) -> None:
         raise Violation(message)
 
 
+# At every moment
+
+
+def progress_moves_forward(former: Scan | None, scan: Scan) -> None:
+    """Neither the watermark nor the fence moves back, nor the checkpoint of one and the same scan."""
+    if former is None:
+        return
+    if former.watermark is not None:
+        demand(scan.watermark is not None and scan.watermark >= former.watermark, "the watermark moved back")
+    demand(scan.fence >= former.fence, "a scan was written by one who had lost the lease")
+    old, new = former.checkpoint, scan.checkpoint
+    if old is not None and new is not None and old.started == new.started and old.after is not None:
+        demand(new.after is not None and new.after >= old.after, "the checkpoint moved back")
+
+
+def watermark_passed_nothing(shop: Shop, store: MemoryStore, scan: Scan, *, passed: float) -> None:
+    """A watermark that moves leaves every version that the scan could see settled, or its blob deferred."""
+    for name, (blob, _) in shop.blobs.items():
+        if shop.since[name, blob.etag] < passed:
+            record = store.records.get(blob.id)
+            demand(_settled_or_deferred(record, blob.etag), f"the watermark {scan.watermark} passed {name} of {blob.modified}")
+
+
+def stays_settled(shop: Shop, record: Record, *, passed: float | None) -> None:
+    """No write takes back what a watermark vouched for: what it passed is settled as what it is, or deferred."""
+    found = shop.blobs.get(record.name)
+    if passed is not None and found is not None and shop.since[record.name, found[0].etag] < passed:
+        message = f"{record.name} was passed by the watermark, and is {record.outcome} as {record.etag} instead of {found[0].etag}"
+        demand(_settled_or_deferred(record, found[0].etag), message)
+
+
+def _settled_or_deferred(record: Record | None, etag: str) -> bool:
+    """Say whether nothing is left to a listing: a deferred blob is asked for as it is then, whatever version was deferred."""
+    if record is None or record.outcome in (None, Outcome.GONE):
+        return False
+    return record.etag == etag or record.outcome is Outcome.DEFERRED
+
+
+def lease_is_respected(key: str, former: Lease, lease: Lease, *, now: datetime) -> None:
+    """Nobody takes a lease before it ends, and every new owner has a higher token."""
+    demand(former.expires <= now, f"{lease.owner} took the lease {key} from {former.owner} {former.expires - now} before its end")
+    demand(lease.token > former.token, f"the token of the lease {key} did not grow")
+
+
+def call_is_covered(owner: str, leases: Iterable[Lease], *, now: datetime, call_seconds: float) -> None:
+    """No call begins unless a lease of its run outlives the call's deadline."""
+    end = now + timedelta(seconds=call_seconds)
+    demand(any(lease.expires >= end for lease in leases), f"run {owner} made a call without a lease that outlives it")
+
+
+def index_shows_what_is_not_open(store: MemoryStore, index: Shelf, ids: Iterable[str] | None = None) -> None:
+    """What is stored (of `ids`, else all of it) is shown, or marked as refused, or in an open page that a takeover publishes."""
+    pages = [page for page, _ in store.documents.values() if isinstance(page, OpenPage)]
+    opened = {key for page in pages for key in page.ids}
+    for key in store.records.keys() - opened if ids is None else set(ids) - opened:
+        record = store.records.get(key)
+        if record is None or record.source == KEEPSAKES:
+            continue
+        document = index.documents.get(key)
+        rev = document and document.rev
+        right = (rev == record.rev or record.unpublished is not None) if shown(record) else document is None
+        demand(
+            right, f"{record.name} is stored as {record.outcome} at revision {record.rev}, the index shows {rev}, no page is open"
+        )
+
+
+# Of every report
+
+
 def counts_add_up(report: Report) -> None:
     """Every version that was listed came to one outcome."""
     parts = (report.classified, report.reused, report.unchanged, report.skipped, report.deferred, report.dead, report.gone)
     demand(report.listed == sum(parts), f"{report.listed} listed, {sum(parts)} accounted for")
+
+
+# Once the world is quiet
+
+
+def nothing_is_left_open(shop: Shop, store: MemoryStore) -> None:
+    """A sweep that completed has finished the pages that any sweep before it left open."""
+    left = [key for kind, key in store.documents if kind == OpenPage.__name__ and key.startswith(f"{shop.key}||")]
+    demand(not left, f"pages were not taken over: {left}")
 
 
 def everything_is_settled(shop: Shop, store: MemoryStore) -> None:
@@ -68,21 +148,3 @@ def payment_is_bounded(shop: Shop, service: Service, *, bound: int) -> None:
     bad = {hashlib.sha256(data).hexdigest() for data in shop.history.values() if data.startswith(b"bad")}
     repeats = sum(max(0, number - (versions[data] if data in bad else 1)) for (_, data), number in service.paid.items())
     demand(repeats <= bound, f"{repeats} calls repeated, {bound} may be")
-
-
-def watermark_passed_nothing(shop: Shop, store: MemoryStore, former: Scan | None, scan: Scan) -> None:
-    """A watermark that moves moves forward, after a scan, past no version that the scan could see and that is not in the ledger.
-
-    A deferred record is good for any version: when it is due, what is there then is settled.
-    """
-    if scan.watermark is None or (former and former.watermark == scan.watermark):
-        return
-    if former is None or former.checkpoint is None:
-        raise Violation("the watermark moved without a scan")
-    demand(former.watermark is None or scan.watermark > former.watermark, "the watermark moved back")
-    begun = (former.checkpoint.started - shop.skew - shop.epoch).total_seconds()
-    for name, (blob, _) in shop.blobs.items():
-        if shop.since[name, blob.etag] < begun:
-            record: Record | None = store.records.get(blob.id)
-            settled = record is not None and (record.etag == blob.etag or record.outcome is Outcome.DEFERRED)
-            demand(settled, f"the watermark {scan.watermark} passed {name} of {blob.modified}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -47,7 +48,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return EPOCH + timedelta(seconds=self.moment)
 
 
-def run_virtually(coroutine: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
-    """Run a coroutine to its end on a virtual loop."""
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(coroutine)
+def run_virtually(coroutine: Coroutine[Any, Any, T], loop: VirtualLoop, *, skew: float = 0.0) -> T:
+    """Run a coroutine to its end on a virtual loop; the worker's wall clock goes `skew` seconds before the world's."""
+    real = time.time
+    time.time = lambda: EPOCH.timestamp() + loop.moment + skew
+    try:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            return runner.run(coroutine)
+    finally:
+        time.time = real

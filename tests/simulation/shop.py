@@ -19,15 +19,20 @@ from tests.simulation.loop import VirtualLoop
 
 NAMES = ("a-b.jpg", "a.jpg", "a/x.jpg", "a/y.jpg", "b.jpg", "c/d/e.jpg", "c/f.jpg", "z.jpg", "é.jpg")
 LOCKED = "c/"
-ACTS = ("add", "add", "add", "overwrite", "same", "delete", "recreate", "rename", "late", "tie")
+ACTS = ("add", "overwrite", "same", "delete", "recreate", "rename", "late", "tie", "edge", "archive", "rehydrate")
+OFTEN = (*ACTS, "add", "add", "archive")
 
 
 class Shop(MemorySource):
-    """The source. Remembers every version there ever was, and since when it can be seen; its folder `c` may become unreadable."""
+    """The source. Remembers every version there ever was, and since when it can be seen; its folder `c` may become unreadable.
+
+    Its clock is its own, and its stamps and its time have a grain of one second. `misread` names what was read while archived.
+    """
 
     def __init__(self, loop: VirtualLoop, dice: random.Random, hazards: Counter[str]) -> None:
-        self.skew = timedelta(seconds=dice.uniform(-5, 5))
-        super().__init__(lambda: loop.now() + self.skew, page=dice.choice([1, 2, 3, 5]))
+        self.skew = timedelta(seconds=dice.choice([5, 90]) * dice.uniform(-1, 1))
+        super().__init__(lambda: (loop.now() + self.skew).replace(microsecond=0), page=dice.choice([1, 2, 3, 5]))
+        self.misread: list[str] = []
         self.history: dict[tuple[str, str], bytes] = {}
         self.since: dict[tuple[str, str], float] = {}
         self.locked = False
@@ -42,12 +47,22 @@ class Shop(MemorySource):
         self.since[name, blob.etag] = self._loop.moment
         return blob
 
+    def true_seconds(self, time: datetime) -> float:
+        """Return the moment of the world at which this source's clock showed `time`."""
+        return (time - self.skew - self.epoch).total_seconds()
+
+    def archive(self, name: str, *, why: str | None) -> None:
+        """Move a blob to the archive tier, or back when there is no `why`: neither its etag nor its time moves."""
+        blob, data = self.blobs[name]
+        self.blobs[name] = (replace(blob, archived=why), data)
+
+    def rehydrate(self) -> None:
+        """Bring back every blob that is in the archive tier."""
+        for name in self.blobs:
+            self.archive(name, why=None)
+
     def lock(self, *, locked: bool) -> None:
-        """Make the folder unreadable or readable; what becomes readable can be seen from now on."""
-        if self.locked and not locked:
-            for name, (blob, _) in self.blobs.items():
-                if name.startswith(LOCKED):
-                    self.since[name, blob.etag] = min(self.since[name, blob.etag], self._loop.moment)
+        """Make the folder unreadable or readable."""
         self.locked = locked
         self._hazards["folder not readable"] += locked
 
@@ -69,6 +84,12 @@ class Shop(MemorySource):
 
     async def read(self, blob: Blob, *, limit: int | None = None) -> bytes:
         self._admit("read", blob.name)
+        if blob.archived:
+            self.misread.append(blob.name)
+        found = self.blobs.get(blob.name)
+        if found is not None and found[0].etag == blob.etag and found[0].archived:
+            self._hazards["archived behind a listing"] += 1
+            raise Transient("read", blob.name, found[0].archived, failure_class="archived")
         return await super().read(blob, limit=limit)
 
     async def head(self, name: str) -> Blob | None:
@@ -89,16 +110,23 @@ class Shop(MemorySource):
         """Return some name."""
         return self._dice.choice(NAMES)
 
-    def disturb(self, *, cursor: str | None, scan_start: datetime | None) -> None:
-        """Do what people do: add, overwrite, delete, rename; `cursor` and `scan_start` say where the sweep is."""
-        act = self._dice.choice(ACTS)
+    def disturb(self, *, cursor: str | None, scan_start: datetime | None, lookback: timedelta) -> None:
+        """Do what people do: add, overwrite, delete, rename; `cursor` and `scan_start` say where the sweep is.
+
+        What comes at the `edge` has the oldest time that the next scan has to look at.
+        """
+        act = self._dice.choice(OFTEN)
         known = list(self.blobs)
-        if act in {"add", "late", "tie"} or not known:
+        if act in {"add", "late", "tie", "edge"} or not known:
             late = self._clock() - timedelta(seconds=self._dice.uniform(0, 800))
-            modified = {"late": late, "tie": scan_start}.get(act)
+            modified = {"late": late, "tie": scan_start, "edge": scan_start and scan_start - lookback}.get(act)
             self.put(self.name(), self.data(), modified=modified)
         elif act == "delete":
             self.delete(self._dice.choice(known))
+        elif act == "rehydrate":
+            self.rehydrate()
+        elif act == "archive":
+            self.archive(self._dice.choice(known), why="it is in the archive tier")
         else:
             self._replace(act, self._dice.choice(known), cursor=cursor)
         self._hazards[f"shop: {act}"] += 1
@@ -114,7 +142,7 @@ class Shop(MemorySource):
 
 
 class Till:
-    """The paid classifier as one process knows it: `asked` is the model that was set when it began."""
+    """The paid classifier as one process reaches it: `asked` is the model that was set when it began."""
 
     price = 1.0
     limits = LIMITS

@@ -9,24 +9,25 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from jobs.audit import audit
 from jobs.backfill import Range, backfill
 from jobs.errors import LeaseHeld, Transient
-from jobs.model import Lease, Outcome, Report, Scan
+from jobs.model import Analysis, Image, Outcome, Report, Scan
 from jobs.redrive import redrive
 from jobs.retry import Policy
 from jobs.run import Terms
 from jobs.sweep import sweep
 from jobs.work import Control, Ports
-from tests.fakes.store import MemoryStore
 from tests.simulation import invariants
 from tests.simulation.invariants import Violation
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.process import Dead, Fate, Process, Wire
 from tests.simulation.shop import Service, Shelf, Shop, Till
+from tests.simulation.vault import Vault
 
 CONCURRENCY = 4
 WRITE_BUFFER = 3
@@ -38,8 +39,8 @@ TERMS = Terms(
 Job = Callable[[Ports, Control], Awaitable[Report]]
 
 
-async def _audit(ports: Ports, control: Control) -> Report:
-    return (await audit(ports=ports, terms=TERMS, repair=True, brake=1.0, control=control)).report
+async def _audit(ports: Ports, control: Control, *, repair: bool) -> Report:
+    return (await audit(ports=ports, terms=TERMS, repair=repair, brake=1.0, control=control)).report
 
 
 JOBS: dict[str, Job] = {
@@ -48,7 +49,8 @@ JOBS: dict[str, Job] = {
     "backfill": lambda ports, control: backfill(ports=ports, terms=TERMS, span=Range(), control=control),
     "stale backfill": lambda ports, control: backfill(ports=ports, terms=TERMS, span=Range(stale=True), control=control),
     "redrive": lambda ports, control: redrive(ports=ports, terms=TERMS, failure_class="interrupted", control=control),
-    "audit": _audit,
+    "audit": partial(_audit, repair=True),
+    "dry audit": partial(_audit, repair=False),
 }
 
 
@@ -59,13 +61,13 @@ class World:
         self.random = random.Random(seed)
         self.loop = VirtualLoop()
         self.hazards: Counter[str] = Counter()
-        self.store = MemoryStore(self.loop.now)
         self.shop = Shop(self.loop, self.random, self.hazards)
         self.index = Shelf(self.hazards)
+        self.store = Vault(self.loop, self.shop, self.index, self.hazards)
         self.service = Service(CONCURRENCY, self.hazards)
+        self.worker_skew = self.random.uniform(-1800, 1800)
         self.bound = 0
         self.busy = True
-        self._watch_documents()
 
     async def live(self) -> None:
         """Let people and processes loose, then let the world quieten down, and check it."""
@@ -86,8 +88,11 @@ class World:
         jobs = ["sweep"] if self.random.random() < 0.7 else [self.random.choice(list(JOBS))]
         if self.random.random() < 0.5:
             jobs.append(self.random.choice(list(JOBS)))
+        self.store.alone = len(jobs) == 1
         started = [self._start(job, self._process(f"{number}.{place}")) for place, job in enumerate(jobs)]
         reports = await asyncio.gather(*started)
+        self.store.alone = True
+        invariants.index_shows_what_is_not_open(self.store, self.index)
         if len(set(jobs)) == 2 and all(report and report.calls for report in reports):
             self.hazards["two settlers at once"] += 1
 
@@ -102,7 +107,8 @@ class World:
             checkpoint = scan.checkpoint if scan else None
             if self.random.random() < 0.93:
                 cursor = checkpoint.after if checkpoint else None
-                self.shop.disturb(cursor=cursor, scan_start=checkpoint.started if checkpoint else None)
+                started = checkpoint.started if checkpoint else None
+                self.shop.disturb(cursor=cursor, scan_start=started, lookback=TERMS.lookback)
             else:
                 self._upset()
 
@@ -160,16 +166,16 @@ class World:
             return Wire(port, process, lambda method, _: f"{kind} {method}".strip())
 
         store: Any = Wire(self.store, process, lambda method, args: _store_name(process, method, args))
-        till = wire(Till(self.service.model, self.service), "")
+        till: Any = Covered(wire(Till(self.service.model, self.service), ""), process, self.store)
         return Ports(wire(self.shop, "source"), till, store, store, store, wire(self.index, "index"))
 
     def _bury(self, before: int) -> None:
         self.bound += min(CONCURRENCY + WRITE_BUFFER, sum(self.service.paid.values()) - before)
 
     def _account(self, job: str, process: Process, report: Report) -> None:
-        kind = "audit" if job == "audit" else "sweep"
-        self.hazards[f"{kind} {report.status}"] += 1
+        self.hazards[f"{'audit' if 'audit' in job else 'sweep'} {report.status}"] += 1
         self.hazards["audit with repair"] += job == "audit" and report.status == "complete"
+        self.hazards["audit without repair"] += job == "dry audit" and report.status == "complete"
         self.hazards["answer reused"] += report.reused
         self.bound += report.unknown_calls
         if report.status in {"stopped", "failed"}:  # a store out of reach loses what a crash would
@@ -186,7 +192,9 @@ class World:
         for number in range(14):
             await asyncio.sleep(90_000)
             await self._calm("sweep", number)
+            invariants.nothing_is_left_open(self.shop, self.store)
             await self._calm("audit", number)
+            self.shop.rehydrate()
             scan = self._scan()
             waiting = any(record.outcome is Outcome.DEFERRED for record in self.store.records.values())
             if not waiting and scan and scan.watermark and scan.checkpoint is None and number >= 1:
@@ -195,6 +203,7 @@ class World:
 
     async def _calm(self, job: str, number: int) -> None:
         report = await self._start(job, Process(f"calm.{job}.{number}", self.random, self.hazards), calm=True)
+        invariants.index_shows_what_is_not_open(self.store, self.index)
         left_unread = number == 0 and report is not None and report.status == "partial"
         if report is None or (report.status != "complete" and not left_unread):
             raise Violation(f"a calm {job} did not complete: {report and report.message}")
@@ -207,30 +216,30 @@ class World:
         invariants.index_shows_the_store(self.store, self.index)
         invariants.payment_is_bounded(self.shop, self.service, bound=self.bound)
         invariants.demand(self.service.most <= 3 * CONCURRENCY, f"{self.service.most} calls were in flight")
+        invariants.demand(not self.shop.misread, f"read while archived: {self.shop.misread}")
 
     def _scan(self) -> Scan | None:
         found = self.store.documents.get(("Scan", f"{self.shop.key}|"))
         return found[0] if found and isinstance(found[0], Scan) else None
 
-    def _watch_documents(self) -> None:
-        """Look at every document that is written, as it is written."""
-        put = self.store.put
 
-        async def watched(key: str, document: Any, version: str | None) -> str:
-            former = self.store.documents.get((type(document).__name__, key))
-            result = await put(key, document, version)
-            if isinstance(document, Scan) and key == f"{self.shop.key}|":
-                before = former[0] if former and isinstance(former[0], Scan) else None
-                invariants.watermark_passed_nothing(self.shop, self.store, before, document)
-            if isinstance(document, Lease) and former and isinstance(former[0], Lease) and _taken_over(former[0], document):
-                self.hazards["lease taken over"] += 1
-            return result
+class Covered:
+    """The way of a process to the till: a call is looked at when it sets out, which a freeze may part from its arrival."""
 
-        self.store.put = watched  # type: ignore[method-assign]
+    def __init__(self, till: Any, process: Process, store: Vault) -> None:
+        self._till = till
+        self._process = process
+        self._store = store
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._till, name)
 
-def _taken_over(former: Lease, lease: Lease) -> bool:
-    return former.owner != lease.owner and former.expires > datetime.min.replace(tzinfo=former.expires.tzinfo)
+    async def classify(self, image: Image) -> Analysis:
+        leases = self._store.leases(self._process.name)
+        with self._store.noting():
+            invariants.call_is_covered(self._process.name, leases, now=self._store.time, call_seconds=TERMS.call_seconds)
+        analysis: Analysis = await self._till.classify(image)
+        return analysis
 
 
 def _store_name(process: Process, method: str, args: tuple[Any, ...]) -> str:
