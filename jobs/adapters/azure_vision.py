@@ -1,0 +1,123 @@
+"""AI Vision, Image Analysis 4.0, as a classifier: one paid call an image."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from azure.ai.vision.imageanalysis.aio import ImageAnalysisClient
+from azure.ai.vision.imageanalysis.models import VisualFeatures
+
+from jobs.adapters.azure_vision_errors import translated
+from jobs.adapters.azure_vision_http import Credential, endpoint, pipeline
+from jobs.adapters.azure_vision_image import Preparation, orientation, preparing
+from jobs.adapters.azure_vision_mapping import Json, lying, mapped
+from jobs.errors import Misconfigured, Transient
+from jobs.model import Analysis, Facts, Image
+
+FEATURES: Final = {feature.value.lower(): feature.value for feature in VisualFeatures}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of each image; `features` as the service writes them, ascending."""
+
+    features: tuple[str, ...]
+    language: str = "en"
+    model: str = "latest"
+    gender_neutral: bool = False
+
+    @property
+    def asked(self) -> str:
+        """The part of the fingerprint that is the question's."""
+        neutral = "+gender-neutral" if self.gender_neutral else ""
+        return f"azure-vision:{self.model}:{','.join(self.features)}:{self.language}{neutral}"
+
+
+def features(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the features by the service's own names, each once, ascending. Raises Misconfigured for unknown or no names."""
+    known = {FEATURES.get(name.lower(), "") for name in names}
+    if not known or "" in known:
+        cause = f"{', '.join(names) or 'nothing'} is not a list of features"
+        raise Misconfigured("read", "IMAGESWEEP_VISION_FEATURES", cause, hint=f"Known: {', '.join(sorted(FEATURES.values()))}.")
+    return tuple(sorted(known))
+
+
+class AzureVision:
+    """A classifier that costs `price` a call. Facts are the same as a local model tells of the same bytes."""
+
+    def __init__(
+        self,
+        client: ImageAnalysisClient,
+        question: Question,
+        *,
+        preparation: Preparation,
+        threads: ThreadPoolExecutor,
+        price: float,
+    ) -> None:
+        self.asked = question.asked + ("+fit" if preparation.fit else "")
+        self.limits = preparation.limits
+        self.price = price
+        self._client = client
+        self._question = question
+        self._preparation = preparation
+        self._threads = threads
+
+    async def classify(self, image: Image) -> Analysis:
+        """Analyse one image in one call; what its own bytes tell against it is told before the call."""
+        loop = asyncio.get_running_loop()
+        facts, data = await loop.run_in_executor(self._threads, self._prepared, image)
+        found = await self._analyse(data, image.name)
+        with _expected(image.name):
+            turned = orientation(data) if lying(found, facts) else 1
+            return mapped(found, facts, orientation=turned)
+
+    def _prepared(self, image: Image) -> tuple[Facts, bytes]:
+        facts = self._preparation.facts(image)
+        return facts, self._preparation.sendable(image, facts)
+
+    async def _analyse(self, data: bytes, name: str) -> Json:
+        question = self._question
+        with _expected(name), translated("classify", name):
+            answer: Json = await self._client.analyze(
+                data,
+                [VisualFeatures(feature) for feature in question.features],
+                language=question.language,
+                gender_neutral_caption=question.gender_neutral or None,
+                model_version=question.model,
+                cls=_plain,
+            )
+        return answer
+
+
+def _plain(response: Any, _: object, __: object) -> Json:
+    """Return the JSON itself: the SDK's objects of it convert each value anew whenever it is looked at."""
+    content = response.http_response.json()
+    if not isinstance(content, dict):
+        raise TypeError(f"{type(content).__name__} instead of an object")
+    return content
+
+
+@contextmanager
+def _expected(name: str) -> Iterator[None]:
+    """Name an answer of status 200 that is not what it should be. It was paid for, in all likelihood."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        cause = f"the answer is not that of AI Vision: {error!r}"
+        raise Transient("classify", name, cause, unknown=True, failure_class="bad-answer") from error
+
+
+@asynccontextmanager
+async def open_azure_vision(
+    location: str, question: Question, *, credential: Credential, preparation: Preparation, price: float, workers: int = 0
+) -> AsyncIterator[AzureVision]:
+    """Open the resource at `location` as a classifier; images are prepared by `workers` threads (0: one for each core)."""
+    address = endpoint(location, credential)
+    async with pipeline(credential) as way, ImageAnalysisClient(address, credential, **way) as client:
+        with preparing(workers) as threads:
+            yield AzureVision(client, question, preparation=preparation, threads=threads, price=price)

@@ -1,0 +1,63 @@
+"""The parts that are AI Vision's: classifier and embedder. The SDK is imported where one of them is opened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from jobs import prices
+from jobs.ports import Classifier, Embedder
+from jobs.settings import Settings, several
+
+if TYPE_CHECKING:
+    from jobs.adapters.azure_vision_image import Preparation
+
+_MEGABYTE = 1_000_000
+
+
+@asynccontextmanager
+async def vision(settings: Settings, location: str) -> AsyncIterator[Classifier]:
+    """Open an AI Vision resource as a classifier."""
+    from jobs.adapters.azure_auth import credential  # noqa: PLC0415
+    from jobs.adapters.azure_vision import Question, features, open_azure_vision  # noqa: PLC0415
+
+    asked = features(several(settings.vision_features))
+    question = Question(asked, settings.vision_language, settings.vision_model, settings.vision_gender_neutral)
+    price = prices.load(settings.prices).of("azure-vision", asked)
+    preparation = _preparation(settings, colours=settings.vision_colours)
+    async with (
+        credential(settings.vision_key) as who,
+        open_azure_vision(
+            location, question, credential=who, preparation=preparation, price=price, workers=settings.workers
+        ) as classifier,
+    ):
+        yield classifier
+
+
+@asynccontextmanager
+async def embeddings(settings: Settings, location: str) -> AsyncIterator[Embedder]:
+    """Open an AI Vision resource as an embedder."""
+    from jobs.adapters.azure_auth import credential  # noqa: PLC0415
+    from jobs.adapters.azure_vision_embeddings import open_azure_vision_embedder  # noqa: PLC0415
+
+    price = prices.load(settings.prices).of("azure-vision-embeddings", ["image"])
+    preparation = _preparation(settings, colours=False)
+    async with (
+        credential(settings.vision_key) as who,
+        open_azure_vision_embedder(
+            location, credential=who, preparation=preparation, price=price, workers=settings.workers
+        ) as embedder,
+    ):
+        yield embedder
+
+
+def _preparation(settings: Settings, *, colours: bool) -> Preparation:
+    from jobs.adapters.azure_vision_image import Preparation  # noqa: PLC0415
+
+    return Preparation.of(
+        max_bytes=settings.max_mb * _MEGABYTE,
+        max_pixels=settings.max_megapixels * _MEGABYTE,
+        colours=colours,
+        fit=settings.vision_fit,
+    )
