@@ -78,6 +78,11 @@ def reset(send: Send) -> None:
     transport.abort()
 
 
+def cut(send: Send) -> None:
+    """Close the connection in the middle of an answer, after what was sent of it."""
+    send.__self__.transport.close()  # type: ignore[attr-defined]  # as in `reset`
+
+
 def _config(app: App, *, port: int = 0) -> uvicorn.Config:
     return uvicorn.Config(
         app,
