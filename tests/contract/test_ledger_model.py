@@ -8,23 +8,28 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from azure.core.credentials import AzureKeyCredential
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from jobs.adapters.cosmos import open_cosmos
+from jobs.adapters.cosmos_containers import create_cosmos
 from jobs.adapters.sqlite import open_sqlite
 from jobs.model import Outcome, Record, blob_id
 from tests.contract.conftest import Store
 from tests.examples import SOURCE, analysis, record
 from tests.fakes.store import MemoryStore
+from tests.servers.cosmos import KEY, fresh
 
 NAMES = ["a", "a/b", "a-b", "é"]
 chosen_names = st.lists(st.sampled_from(NAMES), unique=True, max_size=len(NAMES))
 embeddings = st.none() | st.sampled_from([b"\1", b"\2"])
 
 
-class SqliteLedger(RuleBasedStateMachine):
-    """Two connections to one file, compared with the store in memory after every step."""
+class TwoUsers(RuleBasedStateMachine):
+    """Two connections to one store, compared with the store in memory after every step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,11 +41,11 @@ class SqliteLedger(RuleBasedStateMachine):
 
     @initialize()
     def connect(self) -> None:
-        folder = Path(self.open.enter_context(tempfile.TemporaryDirectory()))
-        self.stores: list[Store] = [self.loop.run(self.enter(folder)) for _ in range(2)]
+        self.stores: list[Store] = self.loop.run(self.two())
 
-    async def enter(self, folder: Path) -> Store:
-        return await self.open.enter_async_context(open_sqlite(folder / "results.db"))
+    async def two(self) -> list[Store]:
+        """Open the same store twice."""
+        raise NotImplementedError
 
     def teardown(self) -> None:
         self.loop.run(self.open.aclose())
@@ -105,5 +110,22 @@ def versionless(one: Record | None) -> Record | None:
     return replace(one, version=None) if one else None
 
 
+class SqliteLedger(TwoUsers):
+    async def two(self) -> list[Store]:
+        path = Path(self.open.enter_context(tempfile.TemporaryDirectory())) / "results.db"
+        return [await self.open.enter_async_context(open_sqlite(path)) for _ in range(2)]
+
+
 TestSqliteLedger = SqliteLedger.TestCase
 TestSqliteLedger.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.servers
+def test_cosmos_behaves_like_the_model(cosmos: str) -> None:
+    class CosmosLedger(TwoUsers):
+        async def two(self) -> list[Store]:
+            location, key = fresh(cosmos), AzureKeyCredential(KEY)
+            await create_cosmos(location, key)
+            return [await self.open.enter_async_context(open_cosmos(location, key)) for _ in range(2)]
+
+    run_state_machine_as_test(CosmosLedger, settings=settings(max_examples=20, stateful_step_count=20, deadline=None))

@@ -1,0 +1,133 @@
+"""The account of Azure Cosmos DB: its address, the client, what it may cost, and patience with it.
+
+The SDK's own retries are off as far as it lets them: with `retry_total=0` a broken connection is not tried again (by default it
+sends a write again that may have happened), and a negative `retry_throttle_total` (0 means 9 to it) leaves 429 to us. What it
+still does by itself: it asks again after a split of partitions, goes to the next region when one cannot be reached, and waits
+for a replica that lags behind the session. Every request is repeated here, by `jobs.retry`, whoever sent it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from azure.core.credentials import AzureKeyCredential
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.cosmos.aio import CosmosClient
+
+from jobs.adapters.cosmos_errors import translated
+from jobs.errors import Misconfigured
+from jobs.retry import Policy, retry
+
+FLYING = 32
+"""Requests in flight at once, for one store."""
+
+PATIENCE = Policy(attempts=40, seconds=30.0, base=0.1, cap=5.0)
+"""How long one request is tried: a container that is short of throughput slows its users down before it stops them."""
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 20
+"""The service itself gives an operation up after 5 s."""
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+
+Credential = AzureKeyCredential | AsyncTokenCredential
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a store is: the account's address and the name of the database."""
+
+    endpoint: str
+    database: str
+
+    @property
+    def emulated(self) -> bool:
+        """Whether this is a server on this machine, without encryption, that knows one region only."""
+        return self.endpoint.startswith("http:")
+
+
+def located(text: str) -> Location:
+    """Read `https://ACCOUNT.documents.azure.com/DATABASE`. Raises Misconfigured; http is for this machine only."""
+    parts = urlsplit(text)
+    database = unquote(parts.path.strip("/"))
+    local = parts.hostname in LOCAL
+    if not parts.hostname or not database or "/" in database or parts.scheme not in (("http", "https") if local else ("https",)):
+        hint = "It reads cosmos:https://ACCOUNT.documents.azure.com/DATABASE."
+        raise Misconfigured("read", "IMAGESWEEP_STORE", f"{text!r} names no account and database", hint=hint)
+    return Location(f"{parts.scheme}://{parts.netloc}", database)
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts what the service charges: request units (RU) of every answer, refused and failed ones included."""
+
+    ru: float = 0.0
+
+    def __call__(self, response: Any) -> None:
+        """Take the charge of one answer; the SDK calls this for each."""
+        self.ru += float(response.http_response.headers.get("x-ms-request-charge") or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An open account: at most FLYING requests at once, each tried with patience, each metered."""
+
+    client: CosmosClient
+    location: Location
+    meter: Meter
+    policy: Policy = PATIENCE
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FLYING))
+
+    async def call(self, operation: str, key: str, request: Callable[[], Awaitable[T]], *, writes: bool = False) -> T:
+        """Make one request, repeated while it fails in passing; the SDK's errors become ours. It may be asked to do so twice.
+
+        Raises what `translated` does; a lost condition passes through it as Misconfigured unless `request` itself catches it.
+        """
+
+        async def attempt() -> T:
+            async with self.turns:
+                with translated(operation, key, writes=writes):
+                    return await request()
+
+        return await retry(attempt, self.policy)
+
+
+@asynccontextmanager
+async def open_account(
+    location: Location, credential: Credential, *, policy: Policy = PATIENCE, **options: Any
+) -> AsyncIterator[Account]:
+    """Open the account; `options` go to the client. Raises Misconfigured where the account could lose or mix up what is written."""
+    meter = Meter()
+    client = CosmosClient(
+        location.endpoint,
+        credential.key if isinstance(credential, AzureKeyCredential) else credential,
+        enable_endpoint_discovery=not location.emulated,
+        retry_total=0,
+        retry_throttle_total=-1,
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+        raw_response_hook=meter,
+        **options,
+    )
+    async with AsyncExitStack() as stack:
+        with translated("open", location.endpoint):
+            await stack.enter_async_context(client)
+            account = await client.client_connection.GetDatabaseAccount()
+        _check(location, account)
+        yield Account(client, location, meter, policy)
+
+
+def _check(location: Location, account: Any) -> None:
+    level = (account.ConsistencyPolicy or {}).get("defaultConsistencyLevel", "Session")
+    if level in ("Eventual", "ConsistentPrefix"):
+        hint = "Set it to Session for one sweep at a time, to BoundedStaleness or Strong for several processes"
+        raise Misconfigured("open", location.endpoint, f"consistency {level} may not show a process its own writes", hint=hint)
+    if account._EnableMultipleWritableLocations:  # noqa: SLF001 the SDK keeps it there and nowhere else
+        hint = "Use an account with one write region: conditional writes in two regions both succeed, and one is lost"
+        raise Misconfigured("open", location.endpoint, "the account has several write regions", hint=hint)
