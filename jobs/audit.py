@@ -15,7 +15,7 @@ from functools import partial
 from jobs.compare import Entry, Histories, Kind, Sides, judge, sides
 from jobs.errors import SweepError
 from jobs.findings import Finding, Findings
-from jobs.mend import confirm, delete, guess_moved, republish, settle_found
+from jobs.mend import confirm, delete, guess_moved, renew_found, republish, settle_found
 from jobs.model import Report, Scan, blob_id
 from jobs.retry import retry
 from jobs.run import Terms
@@ -34,9 +34,9 @@ class Audit:
 
     `missing`: an image in the source that the store does not know. `stale`: known as another version. `orphaned_store`: a record
     without a blob. `orphaned_index`: a document without a record to show. `unpublished`: a record whose document is absent,
-    at another revision, or refused. `moved`: missing ones with an orphan's bytes, whose answer is copied; in a dry audit the
-    least there are. `unlisted` blobs are there though the listing did not show them: they came meanwhile or are chosen out, and
-    are left to the sweeps.
+    at another revision, or refused. `outdated`: a record with categories of another taxonomy, mended without a call. `moved`:
+    missing ones with an orphan's bytes, whose answer is copied; in a dry audit the least there are. `unlisted` blobs are there
+    though the listing did not show them: they came meanwhile or are chosen out, and are left to the sweeps.
 
     `repaired` and `examples` go by kind. `braked` says that the deletions are more than the brake allows, `disorder` which
     names came out of order. `rate` is names compared a second. `compared` names are `blobs`, `records` and `documents` merged.
@@ -53,6 +53,7 @@ class Audit:
     orphaned_store: int
     orphaned_index: int
     unpublished: int
+    outdated: int
     moved: int
     unlisted: int
     repaired: Mapping[str, int]
@@ -64,7 +65,7 @@ class Audit:
     @property
     def found(self) -> int:
         """How many findings there are in all."""
-        return self.missing + self.stale + self.orphaned_store + self.orphaned_index + self.unpublished
+        return self.missing + self.stale + self.orphaned_store + self.orphaned_index + self.unpublished + self.outdated
 
 
 async def audit(
@@ -108,7 +109,7 @@ async def _look(work: Work, found: Findings) -> bool:
 
 
 async def _mend(work: Work, found: Findings) -> bool:
-    whole = await settle_found(work, found)
+    whole = await settle_found(work, found) and await renew_found(work, found)
     if found.braked is None and found.disorder is None:
         whole = whole and await delete(work, found)
     return whole and await republish(work, found)
@@ -141,7 +142,8 @@ async def _compare(work: Work, found: Findings, *, prefix: str) -> bool:
             found.held += entry.held
             run.counts.seen += 1
             history = entry.record is None and entry.blob is not None and histories.leave_out(entry.blob)
-            for kind in judge(entry, now=now, hidden=three.hidden.covers(entry.name), history=history):
+            hidden = three.hidden.covers(entry.name)
+            for kind in judge(entry, now=now, hidden=hidden, history=history, taxonomy=run.terms.taxonomy):
                 _keep(found, entry, kind, source=ports.source.key)
     _close(work, found, three, seconds=asyncio.get_running_loop().time() - begun)
     return True
@@ -180,6 +182,7 @@ def _result(report: Report, found: Findings) -> Audit:
         orphaned_store=found.found[Kind.ORPHANED_STORE],
         orphaned_index=found.found[Kind.ORPHANED_INDEX],
         unpublished=found.found[Kind.UNPUBLISHED],
+        outdated=found.found[Kind.OUTDATED],
         moved=found.found[Kind.MOVED],
         unlisted=found.unlisted,
         repaired={kind.value: found.repaired[kind] for kind in Kind},

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from jobs import decide
-from jobs.listing import Listed, Lister, key_of, recorded, walk
+from jobs.listing import Listed, Lister, key_of, walk
 from jobs.model import Blob, Odd, Outcome, Page, Record, Report
 from jobs.ports import Ledger, Source
 from jobs.run import Terms
+from jobs.taxonomy import Taxonomy, outdated
 from jobs.work import STEADY, Control, Ports, Work, as_it_is, conduct
 
 SETTLED = (Outcome.CLASSIFIED, Outcome.REUSED, Outcome.DEAD)
@@ -27,7 +28,8 @@ class Range:
     """What a backfill is about: names that begin with `prefix`, last changed at or after `after` and before `before`.
 
     `stale` goes by the ledger instead of a listing: only what was settled under another asked fingerprint than the
-    classifier's, by the time of change that was recorded.
+    classifier's, and what has categories of another taxonomy, by the time of change that was recorded. The latter get new
+    categories from their stored tags: their blobs are neither asked for nor read.
     """
 
     prefix: str = ""
@@ -49,32 +51,35 @@ async def backfill(*, ports: Ports, terms: Terms, span: Range, control: Control 
     """
     source, asked = ports.source, ports.classifier.asked
     dates = [time and time.astimezone(UTC).isoformat() for time in (span.after, span.before)]
-    key = key_of("backfill", source.key, span.prefix, *dates, span.stale, terms.scope, asked)
+    derived = terms.taxonomy.fingerprint if span.stale else ""
+    key = key_of("backfill", source.key, span.prefix, *dates, span.stale, terms.scope, asked, derived)
 
     async def body(work: Work) -> str:
         async def there(records: Sequence[Record]) -> Sequence[Blob]:
             return await asyncio.gather(*(as_it_is(work, record) for record in records))
 
-        return await walk(work, _lister(source, ports.ledger, span, asked=asked, look=there), prefix=span.prefix)
+        lister = _lister(source, ports.ledger, span, asked=asked, taxonomy=terms.taxonomy, look=there)
+        return await walk(work, lister, prefix=span.prefix)
 
     return await conduct("backfill", body, ports=ports, key=key, terms=terms, control=control)
 
 
-def ahead(*, source: Source, ledger: Ledger, asked: str, span: Range) -> Source:
+def ahead(*, source: Source, ledger: Ledger, asked: str, taxonomy: Taxonomy, span: Range) -> Source:
     """Return the source as a backfill will list it, without looking up what is there now: for estimates and progress."""
 
     async def known(records: Sequence[Record]) -> Sequence[Blob]:
-        return [recorded(record) for record in records]
+        return [decide.recorded(record) for record in records]
 
-    return Listed(source, _lister(source, ledger, span, asked=asked, look=known))
+    return Listed(source, _lister(source, ledger, span, asked=asked, taxonomy=taxonomy, look=known))
 
 
-async def calls_ahead(*, ports: Ports, span: Range, enough: int) -> int:
+async def calls_ahead(*, ports: Ports, terms: Terms, span: Range, enough: int) -> int:
     """Count the calls that a backfill will make at most; stops counting beyond `enough`. Reads no image and writes nothing."""
     asked = ports.classifier.asked
     now = await ports.clock.now()
     found = 0
-    async with aclosing(ahead(source=ports.source, ledger=ports.ledger, asked=asked, span=span).pages(prefix=span.prefix)) as pages:
+    listed = ahead(source=ports.source, ledger=ports.ledger, asked=asked, taxonomy=terms.taxonomy, span=span)
+    async with aclosing(listed.pages(prefix=span.prefix)) as pages:
         async for page in pages:
             known = await ports.ledger.look_up([blob.id for blob in page.blobs])
             verdicts = [decide.judge(blob, known.get(blob.id), asked=asked, now=now) for blob in page.blobs]
@@ -84,7 +89,7 @@ async def calls_ahead(*, ports: Ports, span: Range, enough: int) -> int:
     return found
 
 
-def _lister(source: Source, ledger: Ledger, span: Range, *, asked: str, look: Look) -> Lister:
+def _lister(source: Source, ledger: Ledger, span: Range, *, asked: str, taxonomy: Taxonomy, look: Look) -> Lister:
     async def listed(after: str | None, prefix: str) -> AsyncGenerator[Page, None]:
         async with aclosing(source.pages(after=after, prefix=prefix)) as pages:
             async for page in pages:
@@ -92,8 +97,10 @@ def _lister(source: Source, ledger: Ledger, span: Range, *, asked: str, look: Lo
 
     async def stale(after: str | None, prefix: str) -> AsyncGenerator[Page, None]:
         async for batch in ledger.scan(source.key, outcomes=SETTLED, prefix=prefix, after=after):
-            chosen = [record for record in batch if record.asked != asked and span.holds(record.modified)]
-            yield Page(tuple(await look(chosen)), last=batch[-1].name)
+            inside = [record for record in batch if span.holds(record.modified)]
+            again = await look([record for record in inside if record.asked != asked])
+            behind = [decide.recorded(record) for record in inside if record.asked == asked and outdated(record, taxonomy)]
+            yield Page((*again, *behind), last=batch[-1].name)
 
     return stale if span.stale else listed
 

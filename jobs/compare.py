@@ -15,6 +15,7 @@ from jobs.errors import Transient
 from jobs.model import Blob, Odd, Outcome, Record, Scan, shown
 from jobs.ports import Index, Ledger, Source
 from jobs.retry import Policy, retry
+from jobs.taxonomy import Taxonomy, outdated
 
 T = TypeVar("T")
 Batches = AsyncGenerator[Sequence[tuple[str, T]], None]
@@ -28,6 +29,7 @@ class Kind(StrEnum):
     ORPHANED_STORE = "orphaned_store"
     ORPHANED_INDEX = "orphaned_index"
     UNPUBLISHED = "unpublished"
+    OUTDATED = "outdated"
     MOVED = "moved"
 
 
@@ -197,29 +199,34 @@ async def _closed(stream: AsyncIterator[T]) -> AsyncGenerator[T, None]:
             await stream.aclose()
 
 
-def judge(entry: Entry, *, now: datetime, hidden: bool, history: bool) -> list[Kind]:
-    """Say what is wrong with a name. `now` is the store's time.
+def judge(entry: Entry, *, now: datetime, hidden: bool, history: bool, taxonomy: Taxonomy) -> list[Kind]:
+    """Say what is wrong with a name. `now` is the store's time, `taxonomy` what gives categories today.
 
     A version that is deferred or dead is settled; what is claimed is somebody's work in progress; what is forgotten stays out.
     `hidden` names are not judged by their absence, and `history` (see `Histories`) is not missed.
     """
-    blob, record, document = entry.blob, entry.record, entry.document
+    record, document = entry.record, entry.document
     forgotten = record is not None and record.outcome is Outcome.FORGOTTEN
-    live = record is not None and record.outcome not in (None, Outcome.GONE)
     found: list[Kind] = []
     if not forgotten and not claimed(record, now):
-        if blob is not None and not live and not history:
-            found.append(Kind.MISSING)
-        elif blob is not None and live and record is not None and record.etag != blob.etag:
-            found.append(Kind.STALE)
-        elif blob is None and live and not hidden:
-            found.append(Kind.ORPHANED_STORE)
+        found += _between(entry.blob, record, hidden=hidden, history=history, taxonomy=taxonomy)
     if record is not None and shown(record):
         if document is None or document[1] != record.rev or record.unpublished is not None:
             found.append(Kind.UNPUBLISHED)
     elif document is not None and not hidden and Kind.MISSING not in found:
         found.append(Kind.ORPHANED_INDEX)
     return found
+
+
+def _between(blob: Blob | None, record: Record | None, *, hidden: bool, history: bool, taxonomy: Taxonomy) -> list[Kind]:
+    """Say what is wrong between source and store."""
+    if record is None or record.outcome in (None, Outcome.GONE):
+        return [Kind.MISSING] if blob is not None and not history else []
+    if blob is None:
+        return [] if hidden else [Kind.ORPHANED_STORE]
+    if record.etag != blob.etag:
+        return [Kind.STALE]
+    return [Kind.OUTDATED] if outdated(record, taxonomy) else []
 
 
 def claimed(record: Record | None, now: datetime) -> bool:

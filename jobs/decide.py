@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.model import Analysis, Blob, Claim, Failure, Limits, Outcome, Record, blob_id
+from jobs.taxonomy import Taxonomy, categories, outdated
 
 KEEPSAKES = "answers"
 """The source of records that hold answers whose blob has moved on."""
@@ -40,6 +41,12 @@ def judge(blob: Blob, record: Record | None, *, asked: str, now: datetime) -> Ve
     if record.outcome in (None, Outcome.GONE) or record.asked != asked:
         return Verdict.TAKE
     return Verdict.UNCHANGED
+
+
+def behind(blob: Blob, record: Record, taxonomy: Taxonomy) -> bool:
+    """Say whether a settled version has categories of another taxonomy, or its blob other properties by now."""
+    settled = record.outcome in (Outcome.CLASSIFIED, Outcome.REUSED) and record.etag == blob.etag
+    return settled and (outdated(record, taxonomy) or record.properties != blob.properties)
 
 
 def claim(blob: Blob, record: Record | None, mark: Claim, *, run_id: str) -> Record:
@@ -79,12 +86,15 @@ def keepsake(record: Record) -> Record | None:
         analysed=record.content_hash,
         outcome=Outcome.CLASSIFIED,
         rev=0,
+        properties=(),
+        categories=(),
+        derived="",
         version=None,
     )
 
 
-def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: bool, now: datetime) -> Record:
-    """Return the record of a version that has its analysis."""
+def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: bool, now: datetime, taxonomy: Taxonomy) -> Record:
+    """Return the record of a version that has its analysis, and by it its categories."""
     return replace(
         record,
         outcome=Outcome.REUSED if reused else Outcome.CLASSIFIED,
@@ -96,7 +106,31 @@ def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: b
         rev=record.rev + 1,
         settled=now,
         unpublished=None,
+        categories=categories(taxonomy, analysis),
+        derived=taxonomy.fingerprint,
     )
+
+
+def derived(record: Record, taxonomy: Taxonomy) -> Record:
+    """Return the record with the categories of this taxonomy. Its revision moves if they are others."""
+    if record.analysis is None or record.derived == taxonomy.fingerprint:
+        return record
+    found = categories(taxonomy, record.analysis)
+    return replace(record, categories=found, derived=taxonomy.fingerprint, rev=record.rev + (found != record.categories))
+
+
+def renewed(record: Record, blob: Blob, taxonomy: Taxonomy) -> Record:
+    """Return the record of a settled version with the categories of this taxonomy and what its blob comes with by now."""
+    fresh = derived(record, taxonomy)
+    if record.properties == blob.properties:
+        return fresh
+    return replace(fresh, properties=blob.properties, rev=record.rev + 1)
+
+
+def recorded(record: Record) -> Blob:
+    """Return the version that a record is about, whether it is there yet or not."""
+    about = (record.source, record.name, record.etag, record.modified, record.size)
+    return Blob(*about, properties=record.properties)
 
 
 def dead(record: Record, failure_class: str, reason: str, *, now: datetime, content_hash: str | None = None) -> Record:
@@ -112,6 +146,8 @@ def dead(record: Record, failure_class: str, reason: str, *, now: datetime, cont
         rev=record.rev + (record.analysis is not None),
         settled=now,
         unpublished=None,
+        categories=(),
+        derived="",
     )
 
 
@@ -127,12 +163,14 @@ def gone(record: Record, *, now: datetime) -> Record:
         rev=record.rev + (record.analysis is not None),
         settled=now,
         unpublished=None,
+        categories=(),
+        derived="",
     )
 
 
 def forgotten(record: Record, *, now: datetime) -> Record:
     """Return what remains of an image that is to stay out: its name and that it was forgotten, nothing of what was in it."""
-    return replace(gone(record, now=now), outcome=Outcome.FORGOTTEN, content_hash=None, rev=record.rev + 1)
+    return replace(gone(record, now=now), outcome=Outcome.FORGOTTEN, content_hash=None, properties=(), rev=record.rev + 1)
 
 
 def deferred(

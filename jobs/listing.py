@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.model import Blob, Checkpoint, Page, Record
+from jobs.model import Blob, Checkpoint, Page
 from jobs.ports import Source
 from jobs.scan import scan
 from jobs.watermark import complete
@@ -60,11 +60,6 @@ async def walk(work: Work, lister: Lister, *, prefix: str) -> str:
         return "stopped"
     await place.save(complete(place.scan))
     return "partial" if run.counts.unread else "complete"
-
-
-def recorded(record: Record) -> Blob:
-    """Return the version that a record is about, whether it is there yet or not."""
-    return Blob(record.source, record.name, record.etag, record.modified, record.size)
 
 
 def key_of(job: str, source: str, *terms: object) -> str:

@@ -18,6 +18,7 @@ from jobs.findings import Finding, Findings, Spill
 from jobs.model import Blob, OpenPage, Outcome, Record, shown
 from jobs.publish import publish
 from jobs.retry import retry
+from jobs.taxonomy import outdated
 from jobs.work import Work, settle_page
 from jobs.write import put, write
 
@@ -69,6 +70,20 @@ async def settle_found(work: Work, found: Findings) -> bool:
             for blob in there:
                 _note_settled(found, kind, records.get(blob.id), blob, doubtful=spill is found.doubtful, orphans=orphans)
     return reached and work.run.admits()
+
+
+async def renew_found(work: Work, found: Findings) -> bool:
+    """Give what has categories of another taxonomy those of today's; say whether all of it was reached.
+
+    Goes by the records alone: no blob is asked for or read.
+    """
+    taxonomy = work.run.terms.taxonomy
+    for number, batch in enumerate(_while_admitted(work, found.lists[Kind.OUTDATED])):
+        behind = [decide.recorded(record) for record in (await _records(work, batch)).values() if outdated(record, taxonomy)]
+        await settle_page(work, behind, name=f"outdated{number:06}")
+        records = await _records(work, batch)
+        found.repaired[Kind.OUTDATED] += sum(one.id in records and not outdated(records[one.id], taxonomy) for one in batch)
+    return work.run.admits()
 
 
 def _note_settled(

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from jobs.listing import Listed, key_of, recorded, walk
+from jobs.decide import recorded
+from jobs.listing import Listed, key_of, walk
 from jobs.model import Blob, Failure, Outcome, Page, Record, Report
 from jobs.ports import Ledger, Source
 from jobs.run import Terms

@@ -113,7 +113,7 @@ async def claim(pairs: Sequence[tuple[Blob, Record | None]], *, parts: Parts, ru
         lost = [blob for (blob, _), record in zip(pairs, stored, strict=True) if record is None]
         if not lost:
             return taken
-        pairs = await triage(lost, parts=parts, run=run)
+        pairs = (await triage(lost, parts=parts, run=run)).taken
     raise StorageFailed("claim", lost[0].name, "its record keeps changing while it is claimed", hint="Run the sweep again.")
 
 
@@ -147,7 +147,7 @@ async def settle(taken: Sequence[Taken], *, parts: Parts, run: Run) -> list[Reco
 
     async def one(item: Taken) -> None:
         async with run.throttle.permit(item.blob.size):
-            record = await _outcome(item, parts=parts, run=run)
+            record = decide.derived(await _outcome(item, parts=parts, run=run), run.terms.taxonomy)
             await run.buffer.acquire()
         done.put_nowait(record)
 
@@ -233,8 +233,7 @@ async def _outcome(item: Taken, *, parts: Parts, run: Run) -> Record:
             return decide.archived(item.record, item.blob.archived, now=run.now())
         return await _settled(item, parts=parts, run=run)
     except SweepError as error:
-        failed = _failed(item.record, error, run=run, now=run.now())
-        return decide.derived(failed, run.terms.taxonomy)  # what the index goes on showing of an older version
+        return _failed(item.record, error, run=run, now=run.now())
 
 
 def _failed(record: Record, error: SweepError, *, run: Run, now: datetime) -> Record:

@@ -26,6 +26,7 @@ from jobs.errors import Misconfigured, StorageFailed
 from jobs.model import Outcome, Record
 from jobs.ports import Ledger
 from jobs.retry import Policy
+from jobs.taxonomy import Taxonomy
 from jobs.write import write
 
 FORMAT = 1
@@ -74,9 +75,10 @@ async def export(*, ledger: Ledger, sources: Sequence[str], path: Path) -> int:
     return count
 
 
-async def import_(*, ledger: Ledger, path: Path, policy: Policy = STANDARD) -> Imported:
+async def import_(*, ledger: Ledger, path: Path, taxonomy: Taxonomy, policy: Policy = STANDARD) -> Imported:
     """Write the records of a file that the ledger does not have; fill those that it has not settled. Settled ones stand.
 
+    What is written gets the categories of `taxonomy`, whatever those in the file are of.
     The whole file is read once before anything is written. Importing it again, or the rest after a failure, does no harm. The
     index is not touched: rebuild it afterwards. Raises Misconfigured when the file is no export or a newer program's,
     StorageFailed naming the line when it is damaged.
@@ -86,7 +88,7 @@ async def import_(*, ledger: Ledger, path: Path, policy: Policy = STANDARD) -> I
     done = Imported()
     with closing(_records(path)) as records:
         while batch := list(islice(records, BATCH)):
-            await _take(batch, done, ledger=ledger, policy=policy)
+            await _take([_categorised(record, taxonomy) for record in batch], done, ledger=ledger, policy=policy)
     return done
 
 
@@ -108,6 +110,10 @@ async def _take(batch: Sequence[Record], done: Imported, *, ledger: Ledger, poli
     done.refused += sum(record is None for record in written)
     done.kept += len(batch) - len(fresh)
     done.answers += sum(record is not None for record in answers)
+
+
+def _categorised(record: Record, taxonomy: Taxonomy) -> Record:
+    return record if record.source == decide.KEEPSAKES else decide.derived(record, taxonomy)
 
 
 def _placed(record: Record, here: Record | None) -> Record | None:

@@ -17,7 +17,7 @@ from jobs import decide, hashes
 from jobs.errors import Conflict, Halted, LeaseLost, Misconfigured, SweepError, Transient
 from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
-from jobs.model import Blob, OpenPage, Record, Report, Scan, recorded
+from jobs.model import Blob, OpenPage, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Index, Ledger, Source, State
 from jobs.publish import publish
 from jobs.renew import renew
@@ -189,7 +189,7 @@ async def as_it_is(work: Work, record: Record) -> Blob:
     """Return the version that is there now; the recorded one, whose read will find it gone, when there is none."""
     async with work.run.throttle.permit(0):
         blob = await retry(partial(work.ports.source.head, record.name), work.run.terms.retry)
-    return blob or recorded(record)
+    return blob or decide.recorded(record)
 
 
 async def settle_page(work: Work, blobs: Sequence[Blob], *, name: str) -> bool:

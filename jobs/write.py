@@ -39,6 +39,8 @@ def _stamp(record: Record) -> tuple[object, ...]:
         record.failure,
         record.settled,
         record.unpublished,
+        record.derived,
+        record.properties,
     )
 
 

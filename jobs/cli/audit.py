@@ -27,6 +27,7 @@ MEANINGS = {
     "orphaned_store": "in the store, gone from the source",
     "orphaned_index": "in the index, not in the store",
     "unpublished": "in the store, not as such in the index",
+    "outdated": "has categories of another taxonomy",
 }
 
 

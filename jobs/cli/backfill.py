@@ -47,15 +47,20 @@ class Job:
     name: str
     prefix: str
     run: Callable[[Ports, Terms, Control], Awaitable[Report]]
-    listed: Callable[[Ports], Source]
-    calls: Callable[[Ports, int], Awaitable[int]]
+    listed: Callable[[Ports, Terms], Source]
+    calls: Callable[[Ports, Terms, int], Awaitable[int]]
 
 
 @click.command("backfill", short_help="Classify a range of names and dates, beside the sweeps.")
 @click.option("--prefix", default="", help="Only names that begin with this.")
 @click.option("--after", type=_DATE, help="Last changed (in a folder: or arrived) at or after this UTC date.")
 @click.option("--before", type=_DATE, help="Last changed (in a folder: or arrived) before this UTC date.")
-@click.option("--stale", is_flag=True, help="Only what was classified by another model, for other features or in another language.")
+@click.option(
+    "--stale",
+    is_flag=True,
+    help="Only what was classified by another model, for other features or in another language, or has categories of another "
+    "taxonomy, which is free.",
+)
 @_SLICE
 @_MAX_CALLS
 @_YES
@@ -80,7 +85,7 @@ def backfill_command(
     Examples:
       imagesweep backfill --prefix 2019/
       imagesweep backfill --after 2015-01-01 --before 2020-01-01 --max-calls 5000
-      imagesweep backfill --stale               after a change of the model: only what it touches
+      imagesweep backfill --stale               after a change of model or taxonomy: only what it touches
 
     Exit status: 0 complete, 75 stopped early and resumable, 1 failed, 2 usage or configuration.
     """  # noqa: D301
@@ -91,8 +96,10 @@ def backfill_command(
         "backfill",
         prefix,
         lambda ports, terms, control: backfill(ports=ports, terms=terms, span=span, control=control),
-        lambda ports: ahead(source=ports.source, ledger=ports.ledger, asked=ports.classifier.asked, span=span),
-        lambda ports, enough: calls_ahead(ports=ports, span=span, enough=enough),
+        lambda ports, terms: ahead(
+            source=ports.source, ledger=ports.ledger, asked=ports.classifier.asked, taxonomy=terms.taxonomy, span=span
+        ),
+        lambda ports, terms, enough: calls_ahead(ports=ports, terms=terms, span=span, enough=enough),
     )
     _answer(job, Bounds(seconds, max_calls, yes), as_json=as_json)
 
@@ -118,12 +125,12 @@ def redrive_command(
     Exit status: 0 complete, 75 stopped early and resumable, 1 failed, 2 usage or configuration.
     """  # noqa: D301
 
-    def listed(ports: Ports) -> Source:
+    def listed(ports: Ports, _: Terms) -> Source:
         return redriving.ahead(source=ports.source, ledger=ports.ledger, failure_class=failure_class)
 
-    async def calls(ports: Ports, enough: int) -> int:
+    async def calls(ports: Ports, terms: Terms, enough: int) -> int:
         found = 0
-        async for page in listed(ports).pages(prefix=prefix):
+        async for page in listed(ports, terms).pages(prefix=prefix):
             found += len(page.blobs)
             if found > enough:
                 break
@@ -167,14 +174,15 @@ async def _over_sources(settings: Settings, job: Job, bounds: Bounds) -> list[Re
             for opener in wiring.sources(settings):
                 async with opener as source, wiring.sole(settings, f"{job.name}|{source.key}") as sole:
                     ports = Ports(source, classifier, store, store, store, index)
-                    if classifier.price and not bounds.yes and bounds.max_calls is None:
-                        calls = await job.calls(ports, settings.guard_calls)
-                        guard(source.key, calls, most=settings.guard_calls, price=classifier.price)
                     left = None if bounds.max_calls is None else bounds.max_calls - sum(report.calls for report in reports)
-                    async with progress(job.listed(ports), prefix=job.prefix) as live:
+                    terms = wiring.terms(settings, max_calls=left)
+                    if classifier.price and not bounds.yes and bounds.max_calls is None:
+                        calls = await job.calls(ports, terms, settings.guard_calls)
+                        guard(source.key, calls, most=settings.guard_calls, price=classifier.price)
+                    async with progress(job.listed(ports, terms), prefix=job.prefix) as live:
                         seconds = None if end is None else max(end - loop.time(), 0.001)
                         control = Control(seconds, stop, live.watch, sole)
-                        reports.append(await job.run(ports, wiring.terms(settings, max_calls=left), control))
+                        reports.append(await job.run(ports, terms, control))
                 if stop.asked:
                     break
     return reports

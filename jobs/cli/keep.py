@@ -154,4 +154,4 @@ def import_command(*, file: Path, as_json: bool) -> None:
 
 async def _import(settings: Settings, file: Path) -> Imported:
     async with wiring.store(settings) as store:
-        return await import_(ledger=store, path=file)
+        return await import_(ledger=store, path=file, taxonomy=wiring.terms(settings).taxonomy)

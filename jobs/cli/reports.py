@@ -101,6 +101,8 @@ def print_report(report: Report) -> None:
     for name in OUTCOMES:
         counts.add_row(f"  {name}", f"{getattr(report, name):,}")
     out.print(counts)
+    if report.rederived:
+        out.print(f"{report.rederived:,} of the unchanged have new categories or properties, without a call.")
     out.print(
         f"{report.calls:,} calls, {report.published:,} published, {report.removed:,} removed from the index; "
         f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s"

@@ -6,15 +6,16 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from jobs import taxonomy
 from jobs.errors import Misconfigured
 from jobs.ports import Classifier, Source
 from jobs.run import Terms
 from jobs.settings import Settings, several
-from jobs.wiring import embedded
+from jobs.wiring import azure_vision, embedded, embedders
 from jobs.wiring.kinds import Opener, SearchIndex, Store, choose, split
 
 SOURCES: dict[str, Opener[Source]] = {"folder": embedded.folder}
-CLASSIFIERS: dict[str, Opener[Classifier]] = {"onnx": embedded.onnx}
+CLASSIFIERS: dict[str, Opener[Classifier]] = {"onnx": embedded.onnx, "azure-vision": azure_vision.vision}
 STORES: dict[str, Callable[..., AbstractAsyncContextManager[Store]]] = {"sqlite": embedded.sqlite}
 INDEXES: dict[str, Callable[..., AbstractAsyncContextManager[SearchIndex]]] = {"tantivy": embedded.tantivy}
 FRESH: dict[str, Opener[SearchIndex]] = {"tantivy": embedded.fresh_tantivy}
@@ -39,9 +40,9 @@ async def keys(settings: Settings) -> list[str]:
 
 
 def classifier(settings: Settings) -> AbstractAsyncContextManager[Classifier]:
-    """Return an opener for the classifier."""
+    """Return an opener for the classifier, with the embedder that goes with it."""
     opener, location = choose("classifier", settings.classifier, CLASSIFIERS)
-    return opener(settings, location)
+    return embedders.joined(settings, opener(settings, location))
 
 
 def store(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContextManager[Store]:
@@ -90,5 +91,6 @@ def terms(settings: Settings, *, max_calls: int | None = None) -> Terms:
         lookback=settings.lookback,
         pages_in_flight=settings.pages_in_flight,
         max_calls=max_calls,
+        taxonomy=taxonomy.load(settings.taxonomy),
         scope=hashlib.sha256(repr(filters).encode()).hexdigest()[:16],
     )

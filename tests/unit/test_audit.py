@@ -7,6 +7,7 @@ from dataclasses import replace
 from jobs import decide
 from jobs.compare import Entry, Kind, judge
 from jobs.model import Blob, Outcome, Record, blob_id
+from jobs.taxonomy import NO_TAXONOMY
 from tests.fakes.classifier import answer
 from tests.fakes.source import KEY
 from tests.simulation.loop import EPOCH
@@ -221,7 +222,7 @@ def test_the_judgement_of_one_name() -> None:
     record = Record(blob.id, KEY, "a.jpg", "v1", OLD, 9, "fake:1", Outcome.CLASSIFIED, "h", answer(b"img"), "v1", rev=2)
 
     def of(entry: Entry, *, hidden: bool = False, history: bool = False) -> list[Kind]:
-        return judge(entry, now=EPOCH, hidden=hidden, history=history)
+        return judge(entry, now=EPOCH, hidden=hidden, history=history, taxonomy=NO_TAXONOMY)
 
     fine = Entry("a.jpg", blob, record, (blob.id, 2))
     assert of(fine) == []

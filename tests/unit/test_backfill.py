@@ -11,6 +11,7 @@ from jobs.decide import KEEPSAKES
 from jobs.forget import forget
 from jobs.model import Outcome, Report, Scan
 from jobs.sweep import sweep
+from jobs.taxonomy import NO_TAXONOMY
 from jobs.work import STEADY, Control, Ports
 from tests.simulation.loop import EPOCH
 from tests.unit.shop_kit import DAY, TERMS, Shop, Till, adds_up, opened
@@ -206,12 +207,12 @@ def test_a_sweep_and_a_stale_pass_at_once_never_pay_twice(shop: Shop) -> None:
 
 def test_the_calls_ahead_are_those_that_the_ledger_does_not_answer(shop: Shop) -> None:
     shop.fill(6)
-    assert shop.run(calls_ahead(ports=shop.ports(), span=Range(after=EPOCH - 3 * DAY), enough=100)) == 4
-    assert shop.run(calls_ahead(ports=shop.ports(), span=ALL, enough=2)) == 4, "it stops with the page that is enough"
+    assert shop.run(calls_ahead(ports=shop.ports(), terms=TERMS, span=Range(after=EPOCH - 3 * DAY), enough=100)) == 4
+    assert shop.run(calls_ahead(ports=shop.ports(), terms=TERMS, span=ALL, enough=2)) == 4, "it stops with the page that is enough"
     _backfill(shop, Range(after=EPOCH - 3 * DAY))
-    assert shop.run(calls_ahead(ports=shop.ports(), span=ALL, enough=100)) == 2
+    assert shop.run(calls_ahead(ports=shop.ports(), terms=TERMS, span=ALL, enough=100)) == 2
     newer = shop.ports(till=Till("fake:2"))
-    assert shop.run(calls_ahead(ports=newer, span=Range(stale=True), enough=100)) == 4
+    assert shop.run(calls_ahead(ports=newer, terms=TERMS, span=Range(stale=True), enough=100)) == 4
     assert shop.till.calls == 4
 
 
@@ -220,7 +221,7 @@ def test_what_is_ahead_of_a_stale_pass_is_listed_without_asking_the_source(shop:
     shop.sweep()
 
     async def names() -> list[str]:
-        listing = ahead(source=shop.source, ledger=shop.store, asked="fake:2", span=Range(stale=True))
+        listing = ahead(source=shop.source, ledger=shop.store, asked="fake:2", taxonomy=NO_TAXONOMY, span=Range(stale=True))
         return [blob.name async for page in listing.pages() for blob in page.blobs]
 
     assert shop.run(names()) == ["00.jpg", "01.jpg", "02.jpg"]

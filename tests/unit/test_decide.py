@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jobs import decide
 from jobs.decide import Verdict
 from jobs.model import Analysis, Blob, Claim, Facts, Failure, Limits, Outcome, Record, shown
+from jobs.taxonomy import NO_TAXONOMY
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BLOB = Blob("memory:shop", "a.jpg", "v2", NOW, 100)
@@ -72,7 +73,7 @@ def test_the_revision_moves_only_with_what_the_index_shows() -> None:
     assert decide.dead(fresh, "truncated", "cut off", now=NOW).rev == 0
     assert decide.gone(fresh, now=NOW).rev == 0
     assert decide.deferred(fresh, "transient", "slow", now=NOW).rev == 0
-    done = decide.answered(fresh, ANALYSIS, content_hash="h", reused=False, now=NOW)
+    done = decide.answered(fresh, ANALYSIS, content_hash="h", reused=False, now=NOW, taxonomy=NO_TAXONOMY)
     assert done.rev == 1
     assert decide.dead(done, "truncated", "cut off", now=NOW).rev == 2
     assert not shown(decide.dead(done, "truncated", "cut off", now=NOW))

@@ -18,6 +18,7 @@ from jobs.decide import KEEPSAKES
 from jobs.errors import Misconfigured, StorageFailed
 from jobs.forget import forget
 from jobs.model import Claim, Failure, Outcome, Record
+from jobs.taxonomy import NO_TAXONOMY
 from jobs.transfer import Imported, export, import_
 from search.rebuild import rebuild
 from tests.examples import NOON, SOURCE, analysis, classified, deferred, record, records
@@ -50,7 +51,7 @@ def _exported(path: Path, *held: Record) -> Path:
 
 
 def _import(store: MemoryStore, path: Path) -> Imported:
-    return asyncio.run(import_(ledger=store, path=path))
+    return asyncio.run(import_(ledger=store, path=path, taxonomy=NO_TAXONOMY))
 
 
 def _held(store: MemoryStore) -> dict[str, Record]:
@@ -72,7 +73,7 @@ def test_what_was_paid_for_survives_the_move_to_another_store(shop: Shop, tmp_pa
     assert exported == len(shop.store.records)
 
     shop.store = MemoryStore(shop.loop.now)
-    assert shop.run(import_(ledger=shop.store, path=tmp_path / name)) == Imported(imported=exported)
+    assert shop.run(import_(ledger=shop.store, path=tmp_path / name, taxonomy=NO_TAXONOMY)) == Imported(imported=exported)
     assert {**shop.store.records}.keys() == former.records.keys()
     for key, one in former.records.items():
         assert replace(shop.store.records[key], version=None) == replace(one, version=None)
