@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from jobs import taxonomy
@@ -11,12 +11,16 @@ from jobs.errors import Misconfigured
 from jobs.ports import Classifier, Source
 from jobs.run import Terms
 from jobs.settings import Settings, several
-from jobs.wiring import azure_vision, embedded, embedders
+from jobs.wiring import azure_cosmos, azure_vision, embedded, embedders
 from jobs.wiring.kinds import Opener, SearchIndex, Store, choose, split
 
 SOURCES: dict[str, Opener[Source]] = {"folder": embedded.folder}
 CLASSIFIERS: dict[str, Opener[Classifier]] = {"onnx": embedded.onnx, "azure-vision": azure_vision.vision}
-STORES: dict[str, Callable[..., AbstractAsyncContextManager[Store]]] = {"sqlite": embedded.sqlite}
+STORES: dict[str, Callable[..., AbstractAsyncContextManager[Store]]] = {"sqlite": embedded.sqlite, "cosmos": azure_cosmos.cosmos}
+CREATE_STORES: dict[str, Callable[[Settings, str], Awaitable[list[str]]]] = {
+    "sqlite": embedded.create_sqlite,
+    "cosmos": azure_cosmos.create,
+}
 INDEXES: dict[str, Callable[..., AbstractAsyncContextManager[SearchIndex]]] = {"tantivy": embedded.tantivy}
 FRESH: dict[str, Opener[SearchIndex]] = {"tantivy": embedded.fresh_tantivy}
 
@@ -49,6 +53,12 @@ def store(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContex
     """Return an opener for the store: ledger, state, tally and clock in one."""
     opener, location = choose("store", settings.store, STORES)
     return opener(settings, location, read_only=read_only)
+
+
+async def create_store(settings: Settings) -> list[str]:
+    """Create what is missing of the store, and return the names of what was made; opening it creates nothing of a service's."""
+    create, location = choose("store", settings.store, CREATE_STORES)
+    return await create(settings, location)
 
 
 def index(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContextManager[SearchIndex]:
