@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from jobs.model import Tag
 
-FACETS = ("tags", "folder", "format", "colours", "camera", "year")
+FACETS = ("tags", "categories", "folder", "format", "colours", "camera", "year", "properties", "objects")
 """Fields that can be counted."""
 
 Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
@@ -17,11 +17,13 @@ Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to find. `text` is matched against caption, tags and name; the rest narrows it down, all together.
+    """What to find. `text` is matched against all words of an image; the rest narrows it down, all together.
 
+    Words of an image are those of its caption, tags, objects, categories and name, and of the text that was read in it.
     `tags_all` and `tags_none` are exact tag names; `confidence` is the least confidence of each of `tags_all`, or of the best
-    tag when none is given. `prefix` is of the name. Dates are of the capture time, else of the blob's change:
-    `after` inclusive, `before` exclusive. Sizes are in bytes, inclusive. `page` counts from 1.
+    tag when none is given. `categories` and `properties` (as `name=value`) are exact too, and each is required. `has_text` and
+    `has_people` ask for images with or without; None takes both. `prefix` is of the name. Dates are of the capture time, else
+    of the blob's change: `after` inclusive, `before` exclusive. Sizes are in bytes, inclusive. `page` counts from 1.
     """
 
     text: str = ""
@@ -34,6 +36,10 @@ class Query:
     formats: tuple[str, ...] = ()
     min_size: int | None = None
     max_size: int | None = None
+    categories: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
+    has_text: bool | None = None
+    has_people: bool | None = None
     facets: tuple[str, ...] = ("tags", "folder", "format")
     facet_limit: int = 10
     sort: Sort = "relevance"
@@ -57,6 +63,8 @@ class Hit:
     date: datetime
     source: str
     rev: int
+    categories: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,17 @@
-"""What a word found is worth, so that an exact tag comes before a caption, and a caption before a name.
+"""What a word found is worth, so that an exact tag comes before a category, that before a caption, and a caption before a name.
 
 Every weight is a multiple of 1/256, so that sums are exact in 32-bit floats and ties are ties whatever the order of adding.
 """
 
 from __future__ import annotations
 
+KIND = 1.5
+"""A word of a category or of an object's name."""
+
 CAPTION = 1.0
+TEXT = 0.75
+"""A word that was read in the image."""
+
 NAME = 0.5
 PART = 0.5
 """The share of a word that was found by its parts only, as `dog` and `food` for `DogFood`."""

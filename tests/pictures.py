@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from jobs.model import Analysis, Facts, Outcome, Record, Tag, blob_id
+from jobs.model import Analysis, Box, Facts, Line, Outcome, Record, Region, Tag, blob_id
 from search.query import FACETS, Query
 
 PHOTOS = "folder:/photos"
 JANUARY = datetime(2024, 1, 1, tzinfo=UTC)
+BOX = Box(0, 0, 10, 10)
 WORDS = ("dog", "cat", "beach", "red", "car")
 TAGS = ("dog", "cat", "hot dog", "beach", "red car", "Dog")
 NAMES = (
@@ -43,20 +44,32 @@ def picture(
     colours: tuple[str, ...] = (),
     camera: str | None = None,
     rev: int = 1,
+    categories: tuple[str, ...] = (),
+    properties: tuple[tuple[str, str], ...] = (),
+    text: tuple[str, ...] = (),
+    objects: tuple[str, ...] = (),
+    people: int = 0,
 ) -> Record:
     """Return a classified record with these tags."""
     facts = Facts(640, 480, format, colours, taken=taken, camera=camera)
-    analysis = Analysis(tuple(Tag(*tag) for tag in tags), caption, 0.5, facts, "model 1")
-    known = Record(blob_id(source, name), source, name, "e1", modified, size, outcome=Outcome.CLASSIFIED)
+    analysis = Analysis(
+        tuple(Tag(*tag) for tag in tags), caption, 0.5, facts, "model 1",
+        text=tuple(Line(line, 0.9) for line in text),
+        objects=tuple(Region(name, 0.9, BOX) for name in objects),
+        people=(Region("person", 0.9, BOX),) * people,
+    )  # fmt: skip
     return Record(
-        **{field: getattr(known, field) for field in known.__slots__} | {"analysis": analysis, "analysed": "e1", "rev": rev}
-    )
+        blob_id(source, name), source, name, "e1", modified, size,
+        outcome=Outcome.CLASSIFIED, analysis=analysis, analysed="e1", rev=rev, categories=categories, properties=properties,
+    )  # fmt: skip
 
 
 _shares = st.sampled_from([0.0, 0.05, 0.5, 0.8, 0.80004, 0.99, 1.0]) | st.floats(0, 1).map(lambda share: round(share, 6))
 _days = st.integers(-400, 400).map(lambda days: JANUARY + timedelta(days=days, microseconds=days % 7))
 _sizes = st.integers(0, 5)
 _formats = st.sampled_from(["JPEG", "PNG", "GIF"])
+_categories = st.lists(st.sampled_from(["pets", "Beach cars"]), unique=True, max_size=2).map(tuple)
+_properties = st.lists(st.sampled_from([("season", "ss26"), ("sku", "1=2")]), unique=True, max_size=2).map(tuple)
 pictures = st.builds(
     lambda name, tags, **more: picture(name, *tags, **more),
     st.sampled_from(NAMES),
@@ -69,6 +82,11 @@ pictures = st.builds(
     colours=st.lists(st.sampled_from(["red", "blue", "grey"]), max_size=3).map(tuple),
     camera=st.none() | st.sampled_from(["Canon", "Nikon"]),
     rev=st.integers(1, 9),
+    categories=_categories,
+    properties=_properties,
+    text=st.lists(st.sampled_from(["SALE dogs", "50 %", " "]), max_size=2).map(tuple),
+    objects=st.lists(st.sampled_from(["dog", "red car", "dog"]), max_size=2).map(tuple),
+    people=st.integers(0, 1),
 )
 queries = st.builds(
     Query,
@@ -82,6 +100,10 @@ queries = st.builds(
     formats=st.lists(_formats, max_size=2).map(tuple),
     min_size=st.none() | _sizes,
     max_size=st.none() | _sizes,
+    categories=_categories.map(lambda some: some[:1]),
+    properties=_properties.map(lambda some: tuple(f"{name}={value}" for name, value in some[:1])),
+    has_text=st.sampled_from([None, None, True, False]),
+    has_people=st.sampled_from([None, None, True, False]),
     facets=st.just(FACETS),
     facet_limit=st.integers(0, 4),
     sort=st.sampled_from(["relevance", "newest", "oldest", "name", "largest", "smallest"]),

@@ -8,7 +8,7 @@ from tantivy import FieldType, Occur, Query, Schema
 
 from search.document import grade
 from search.query import Query as Asked
-from search.scoring import CAPTION, MOST_WORDS, NAME, PART, STEPS, exact, within
+from search.scoring import CAPTION, KIND, MOST_WORDS, NAME, PART, STEPS, TEXT, exact, within
 from search.tantivy_index.schema import boundary, encodable, micros, phrase, stem, sure
 from search.words import Word, asked
 
@@ -39,21 +39,29 @@ def between(schema: Schema, field: str, low: int | None, high: int | None) -> Qu
 
 
 def _required(schema: Schema, query: Asked) -> Iterator[Query]:
-    for tag in query.tags_all:
-        yield term(schema, "tags", tag)
+    exact_values = {"tags": query.tags_all, "categories": query.categories, "properties": query.properties}
+    for field, values in exact_values.items():
+        yield from (term(schema, field, value) for value in values)
     yield from _confident(schema, query)
     if query.prefix:
         yield _prefix(schema, query.prefix)
     if query.formats:
         yield _any(term(schema, "format", name) for name in query.formats)
-    if query.after is not None:
-        yield between(schema, "date", micros(query.after), None)
-    if query.before is not None:
-        yield between(schema, "date", None, micros(query.before) - 1)
-    if query.min_size is not None:
-        yield between(schema, "size", query.min_size, None)
-    if query.max_size is not None:
-        yield between(schema, "size", None, query.max_size)
+    for field, (low, high) in _ranges(query).items():
+        if low is not None or high is not None:
+            yield between(schema, field, low, high)
+
+
+def _ranges(query: Asked) -> dict[str, tuple[int | None, int | None]]:
+    """Return the bounds of each integer field, both inclusive."""
+    after = None if query.after is None else micros(query.after)
+    before = None if query.before is None else micros(query.before) - 1
+    return {
+        "date": (after, before),
+        "size": (query.min_size, query.max_size),
+        "has_text": (query.has_text, query.has_text),
+        "has_people": (query.has_people, query.has_people),
+    }
 
 
 def _confident(schema: Schema, query: Asked) -> Iterator[Query]:
@@ -104,7 +112,9 @@ def _weights(schema: Schema, stemmed: str, share: float) -> Iterator[Query]:
     for percent in range(STEPS):
         yield _weight(schema, "exact", f"{stemmed}:{percent}", exact(percent) * share)
         yield _weight(schema, "within", f"{stemmed}:{percent}", within(percent) * share)
+    yield _weight(schema, "kinds", stemmed, KIND * share)
     yield _weight(schema, "caption", stemmed, CAPTION * share)
+    yield _weight(schema, "text", stemmed, TEXT * share)
     yield _weight(schema, "path", stemmed, NAME * share)
 
 
@@ -122,4 +132,4 @@ def _any(queries: Iterable[Query]) -> Query:
 
 def _fit(bound: int | None) -> int | None:
     """Keep a bound that a user wrote within 64 bits, beyond which there is no document."""
-    return None if bound is None else max(min(bound, 2**63 - 1), -(2**63))
+    return None if bound is None else max(min(int(bound), 2**63 - 1), -(2**63))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 
 from tantivy import Document, Filter, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
@@ -20,11 +21,12 @@ from search.query import FACETS, Hit
 from search.scoring import step
 from search.words import forms, words
 
-VERSION = 1
+VERSION = 2
 """Grows with every change of the fields or their terms; an index of another version is to be rebuilt."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST = 60_000
+_MOST_TEXT = 100_000  # characters read in one image that can be searched: more than a printed page has
 _PIECE = re.compile(r"[^/]{0,63}/|[^/]{1,64}")
 _ID = re.compile("[0-9a-f]{15,64}")
 _STEMMER = TextAnalyzerBuilder(Tokenizer.whitespace()).filter(Filter.stemmer("english")).build()
@@ -37,9 +39,9 @@ def schema() -> Schema:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("order", *FACETS):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
-    for name in ("words", "exact", "within", "caption", "path"):
+    for name in ("words", "exact", "within", "kinds", "caption", "text", "path"):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
-    for name in ("best", "date", "size", "tie"):
+    for name in ("best", "date", "size", "tie", "has_text", "has_people"):
         builder.add_integer_field(name, fast=True, indexed=True)
     builder.add_unsigned_field("sure", fast=True, indexed=False)
     builder.add_bytes_field("stored", stored=True)
@@ -51,12 +53,13 @@ def unfit(document: SearchDocument) -> str | None:
     if not _ID.fullmatch(document.id):
         return "its id is not made of hex digits"
     texts = (document.source, document.name, document.caption, document.format, document.camera or "")
-    for text in (*texts, *document.tag_names, *document.colours):
+    lists = (document.tag_names, document.colours, document.categories, document.properties, document.objects)
+    for text in chain(texts, *lists):
         if not encodable(text):
             return "a text in it is not Unicode"
         if len(text.encode()) > _LONGEST:
             return f"a text in it is longer than {_LONGEST:,} bytes"
-    return None
+    return None if encodable(document.text) else "a text in it is not Unicode"
 
 
 def fill(document: SearchDocument) -> Document:
@@ -73,6 +76,7 @@ def fill(document: SearchDocument) -> Document:
     for tag in document.tags:
         filled.add_unsigned("sure", sure(tag.name, grade(tag.confidence)))
     numbers = {"best": grade(document.best), "date": micros(document.date), "size": document.size, "tie": tie(document.id)}
+    numbers |= {"has_text": int(document.has_text), "has_people": int(document.has_people)}
     for name, number in numbers.items():
         filled.add_integer(name, number)
     filled.add_bytes("stored", _stored(document))
@@ -81,9 +85,10 @@ def fill(document: SearchDocument) -> Document:
 
 def shown(stored: bytes, score: float) -> Hit:
     """Return a hit from what the document stored."""
-    key, name, caption, tags, width, height, format_, size, date, source, rev = json.loads(stored)
+    key, name, caption, tags, width, height, format_, size, date, categories, properties, source, rev = json.loads(stored)
     confident = tuple(Tag(tag, confidence) for tag, confidence in tags)
-    return Hit(key, name, score, caption, confident, width, height, format_, size, datetime.fromisoformat(date), source, rev)
+    about = (key, name, score, caption, confident, width, height, format_, size, datetime.fromisoformat(date), source, rev)
+    return Hit(*about, categories=tuple(categories), properties=tuple(properties))
 
 
 def revision(stored: bytes) -> tuple[str, str, int]:
@@ -176,17 +181,22 @@ def _hash34(tag: str) -> int:
 def _facets(document: SearchDocument) -> dict[str, Sequence[str]]:
     return {
         "tags": document.tag_names,
+        "categories": document.categories,
         "folder": (document.folder,),
         "format": (document.format,),
         "colours": document.colours,
         "camera": (document.camera,) if document.camera is not None else (),
         "year": (str(document.year),),
+        "properties": document.properties,
+        "objects": document.objects,
     }
 
 
 def _texts(document: SearchDocument) -> dict[str, str]:
     """Return the terms of each searchable field: stems, and for tags stems with their per cent."""
     caption, path = _stems(forms(document.caption)), _stems(forms(document.name))
+    text = _stems(forms(document.text[:_MOST_TEXT]))
+    kinds = [stemmed for name in (*document.categories, *document.objects) for stemmed in _kind(name)]
     exact: dict[str, int] = {}
     within: dict[str, int] = {}
     for tag in document.tags:
@@ -197,7 +207,9 @@ def _texts(document: SearchDocument) -> dict[str, str]:
         for part in parts:
             within[part] = max(within.get(part, 0), percent)
     return {
-        "words": " ".join({*caption, *path, *exact, *within}),
+        "words": " ".join({*caption, *text, *kinds, *path, *exact, *within}),
+        "kinds": " ".join(dict.fromkeys(kinds)),
+        "text": " ".join(text),
         "caption": " ".join(caption),
         "path": " ".join(path),
         "exact": " ".join(f"{term}:{percent}" for term, percent in exact.items()),
@@ -212,6 +224,11 @@ def _tag(name: str) -> tuple[str, tuple[str, ...]]:
     return whole, tuple(part for part in _stems(forms(name)) if part != whole)
 
 
+@lru_cache(65536)
+def _kind(name: str) -> tuple[str, ...]:
+    return _stems(forms(name))
+
+
 def _stems(some: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(_STEMMER.analyze(" ".join(some)))
 
@@ -219,5 +236,6 @@ def _stems(some: tuple[str, ...]) -> tuple[str, ...]:
 def _stored(document: SearchDocument) -> bytes:
     date, tags = document.date.isoformat(), [(tag.name, tag.confidence) for tag in document.tags]
     size = (document.width, document.height, document.format, document.size)
-    fields = (document.id, document.name, document.caption, tags, *size, date, document.source, document.rev)
+    given = (document.categories, document.properties)
+    fields = (document.id, document.name, document.caption, tags, *size, date, *given, document.source, document.rev)
     return json.dumps(fields).encode()

@@ -9,7 +9,7 @@ from jobs.model import Record
 from search.checks import check
 from search.document import SearchDocument, document, grade
 from search.query import Bucket, Hit, Query, Results
-from search.scoring import CAPTION, MOST_WORDS, NAME, PART, exact, step, within
+from search.scoring import CAPTION, KIND, MOST_WORDS, NAME, PART, TEXT, exact, step, within
 from search.words import Word, asked, forms, words
 
 BATCH = 100
@@ -55,7 +55,8 @@ def _matches(one: SearchDocument, query: Query) -> bool:
 def _says(one: SearchDocument, text: str) -> bool:
     if not text.strip():
         return True
-    known = {stem(form) for source in (one.caption, one.name, *one.tag_names) for form in forms(source)}
+    said = (one.caption, one.name, one.text, *one.tag_names, *one.categories, *one.objects)
+    known = {stem(form) for source in said for form in forms(source)}
     wanted = asked(text)
     return bool(wanted) and all(
         stem(word.whole) in known or (bool(word.parts) and all(stem(part) in known for part in word.parts)) for word in wanted
@@ -77,6 +78,10 @@ def _sure(one: SearchDocument, query: Query) -> bool:
 def _narrowed(one: SearchDocument, query: Query) -> bool:
     return (
         one.name.startswith(query.prefix)
+        and set(one.categories).issuperset(query.categories)
+        and set(one.properties).issuperset(query.properties)
+        and (query.has_text is None or one.has_text is query.has_text)
+        and (query.has_people is None or one.has_people is query.has_people)
         and (not query.formats or one.format in query.formats)
         and (query.after is None or one.date >= query.after)
         and (query.before is None or one.date < query.before)
@@ -103,9 +108,11 @@ def _worth(one: SearchDocument, word: str) -> float:
         for tag in one.tags
         if _whole(words(tag.name)) != (stemmed,) and stemmed in map(stem, forms(tag.name))
     ]
+    kind = KIND * any(stemmed in map(stem, forms(name)) for name in (*one.categories, *one.objects))
     caption = CAPTION * (stemmed in map(stem, forms(one.caption)))
+    text = TEXT * (stemmed in map(stem, forms(one.text)))
     name = NAME * (stemmed in map(stem, forms(one.name)))
-    return max(whole, default=0.0) + max(part, default=0.0) + caption + name
+    return max(whole, default=0.0) + max(part, default=0.0) + kind + caption + text + name
 
 
 def _whole(text: Sequence[Word]) -> tuple[str, ...]:
@@ -129,7 +136,7 @@ def _key(one: SearchDocument, sort: str) -> float | bytes:
 
 def _hit(one: SearchDocument, score: float) -> Hit:
     about = (one.id, one.name, score, one.caption, one.tags, one.width, one.height)
-    return Hit(*about, one.format, one.size, one.date, one.source, one.rev)
+    return Hit(*about, one.format, one.size, one.date, one.source, one.rev, one.categories, one.properties)
 
 
 def _facet(found: Sequence[SearchDocument], name: str, most: int) -> tuple[Bucket, ...]:
@@ -141,10 +148,13 @@ def _facet(found: Sequence[SearchDocument], name: str, most: int) -> tuple[Bucke
 def _values(one: SearchDocument, name: str) -> Sequence[str]:
     values: Mapping[str, Sequence[str]] = {
         "tags": one.tag_names,
+        "categories": one.categories,
         "folder": (one.folder,),
         "format": (one.format,),
         "colours": one.colours,
         "camera": (one.camera,) if one.camera is not None else (),
         "year": (str(one.year),),
+        "properties": one.properties,
+        "objects": one.objects,
     }
     return values[name]

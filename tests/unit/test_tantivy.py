@@ -22,6 +22,7 @@ from jobs.errors import Misconfigured, StorageFailed, SweepError, Transient
 from jobs.model import Record
 from search.query import FACETS, Query
 from search.tantivy_index import TantivyIndex, answer, files, open_tantivy, revisions, swap
+from search.tantivy_index.schema import VERSION
 from tests.conftest import Run
 from tests.fakes.index import MemoryIndex
 from tests.pictures import PHOTOS, picture, pictures, queries
@@ -61,10 +62,10 @@ def test_nothing_to_read_says_how_to_make_it(tmp_path: Path, run: Run) -> None:
 
 
 def test_an_older_schema_asks_for_a_rebuild(path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "VERSION", 2)
+    monkeypatch.setattr(files, "VERSION", VERSION + 1)
     with pytest.raises(Misconfigured) as raised:
         run(found(path))
-    assert raised.value.cause == "the index has schema 1, this program needs 2"
+    assert raised.value.cause == f"the index has schema {VERSION}, this program needs {VERSION + 1}"
     assert raised.value.hint == "rebuild it: imagesweep index rebuild"
 
 
@@ -419,7 +420,7 @@ def test_search_itself_does_not_need_tantivy() -> None:
 
 
 def test_the_mark_says_the_schema(path: Path) -> None:
-    assert json.loads((path / "imagesweep.json").read_text()) == {"schema": 1}
+    assert json.loads((path / "imagesweep.json").read_text()) == {"schema": VERSION}
 
 
 def test_a_commit_that_was_killed_at_its_last_step_does_not_block_the_next(tmp_path: Path, run: Run) -> None:
