@@ -279,6 +279,7 @@ class Limits:
 class Report:
     """What one run did. `listed` is the sum of the seven counts after it, always; `seconds` is wall time.
 
+    `ru` are the request units that the store was charged meanwhile, 0 where it charges none.
     `rederived` are those of the `unchanged` whose categories or properties were brought up to date, which costs no call.
     """
 
@@ -307,6 +308,7 @@ class Report:
     seconds: float = 0.0
     images_per_second: float = 0.0
     cost: float = 0.0
+    ru: float = 0.0
     watermark: datetime | None = None
     checkpoint: str | None = None
     message: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from jobs.model import Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Record, Report, Scan
 
@@ -157,6 +157,15 @@ class Clock(Protocol):
 
     async def now(self) -> datetime:
         """Return the store's time; leases and claims expire by it."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """What a store may be beside: one whose requests are charged."""
+
+    def spent(self) -> float:
+        """Return the request units (RU) that were charged since it was opened, failed requests included; it only grows."""
         ...
 
 

@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     cosmos_key: SecretStr | None = Field(
         None, description="Key of the Cosmos DB account, for emulators and trials; none: identity."
     )
+    cosmos_max_ru: int | None = Field(
+        None,
+        ge=1000,
+        description="Ceiling in RU/s of a database that `imagesweep index create` makes, autoscaled; none: the account's own.",
+    )
     search_key: SecretStr | None = Field(None, description="Key of the AI Search service, for trials; none: identity.")
     include: str = Field("", description="Globs of names to take, separated by commas; empty takes all.")
     exclude: str = Field("", description="Globs of names to leave, separated by commas; `thumbs/**` is not even entered.")

@@ -18,7 +18,7 @@ from jobs.errors import Conflict, Halted, LeaseLost, Misconfigured, SweepError, 
 from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
 from jobs.model import Blob, OpenPage, Record, Report, Scan
-from jobs.ports import Classifier, Clock, Index, Ledger, Source, State
+from jobs.ports import Classifier, Clock, Index, Ledger, Metered, Source, State
 from jobs.publish import publish
 from jobs.renew import renew
 from jobs.retry import Policy, retry
@@ -104,7 +104,7 @@ async def conduct(
     the start; every other foreseeable fault ends in the report.
     """
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    begun, spent = loop.time(), _spent(ports.ledger)
     run_id = control.run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     owner = f"{socket.gethostname()}:{os.getpid()}:{run_id}"
     state, policy = ports.state, terms.retry
@@ -135,7 +135,8 @@ async def conduct(
             run.halt(error)
         if run.halted is not None:
             status = _status(run.halted)
-        report = _report(work, job=job, status=status, started=started, seconds=loop.time() - begun)
+        ru = _spent(ports.ledger) - spent
+        report = _report(work, job=job, status=status, started=started, seconds=loop.time() - begun, ru=ru)
         with suppress(SweepError):
             await put(state, f"{key}|{run_id}", report, None, policy)
     log.info("run.end", extra=asdict(report))
@@ -216,7 +217,12 @@ async def settle_page(work: Work, blobs: Sequence[Blob], *, name: str) -> bool:
     return not any(record.failure is not None and record.failure.failure_class == "interrupted" for record in records)
 
 
-def _report(work: Work, *, job: str, status: str, started: datetime, seconds: float) -> Report:
+def _spent(store: Ledger) -> float:
+    """Return what the store was charged so far, which several runs may have shared."""
+    return store.spent() if isinstance(store, Metered) else 0.0
+
+
+def _report(work: Work, *, job: str, status: str, started: datetime, seconds: float, ru: float) -> Report:
     run, scan = work.run, work.place.scan
     counts = {name: value for name, value in asdict(run.counts).items() if name != "seen"}
     return Report(
@@ -228,6 +234,7 @@ def _report(work: Work, *, job: str, status: str, started: datetime, seconds: fl
         seconds=round(seconds, 3),
         images_per_second=round((run.counts.classified + run.counts.reused) / seconds, 1) if seconds > 0 else 0.0,
         cost=round(run.counts.calls * work.ports.classifier.price, 6),
+        ru=round(ru, 2),
         watermark=scan.watermark,
         checkpoint=scan.checkpoint.after if scan.checkpoint else None,
         message=_message(run, status),

@@ -1,4 +1,4 @@
-"""The command that tends the index: create and rebuild."""
+"""The command that makes the store and the index, and tends the index: create and rebuild."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def index_command() -> None:
 @index_command.command("create")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def create_command(*, as_json: bool) -> None:
-    """Create the index where there is none; one that is there stays.
+    """Create the store and the index where there are none; what is there stays as it is.
+
+    The only command that creates databases, containers and indexes at a service; it may be run again at any time.
 
     \b
     Example:
@@ -30,16 +32,19 @@ def create_command(*, as_json: bool) -> None:
     """  # noqa: D301
     with answering(as_json=as_json):
         settings = load()
-        asyncio.run(_create(settings))
+        made = asyncio.run(_create(settings))
         if as_json:
-            print_json({"index": settings.index})
+            print_json({"store": settings.store, "index": settings.index, "made": made})
         else:
-            out.print(f"{settings.index} is there.")
+            out.print(f"store {settings.store}: {', '.join(made) + ' made' if made else 'was there'}.")
+            out.print(f"index {settings.index} is there.")
 
 
-async def _create(settings: Settings) -> None:
+async def _create(settings: Settings) -> list[str]:
+    """Create both, and return the names of what was made for the store."""
+    made = await wiring.create_store(settings)
     async with wiring.index(settings):
-        pass
+        return made
 
 
 @index_command.command("rebuild")

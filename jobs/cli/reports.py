@@ -109,6 +109,8 @@ def print_report(report: Report) -> None:
     )
     if report.cost:
         out.print(f"cost {report.cost:,.2f}")
+    if report.ru:
+        out.print(f"{report.ru:,.0f} request units in the store")
     if report.unpublished:
         out.print(f"{report.unpublished:,} documents were refused by the index: see `imagesweep status`.")
     if report.dead or report.deferred:

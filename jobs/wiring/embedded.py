@@ -51,6 +51,16 @@ def sqlite(_: Settings, location: str, *, read_only: bool) -> AbstractAsyncConte
     return open_sqlite(Path(location), read_only=read_only)
 
 
+async def create_sqlite(_: Settings, location: str) -> list[str]:
+    """Create a SQLite file, and return its name; nothing where it is there."""
+    from jobs.adapters.sqlite import open_sqlite  # noqa: PLC0415
+
+    path = Path(location)
+    new = not path.is_file()  # noqa: ASYNC240 one look at a local file
+    async with open_sqlite(path):
+        return [path.name] if new else []
+
+
 def tantivy(_: Settings, location: str, *, read_only: bool) -> AbstractAsyncContextManager[SearchIndex]:
     """Open a folder as an index."""
     try:
