@@ -1,0 +1,147 @@
+"""The Azure AI Search index as the jobs and the searchers see it."""
+
+from __future__ import annotations
+
+import asyncio
+import random as _random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from azure.core.credentials import AzureKeyCredential
+from azure.core.credentials_async import AsyncTokenCredential
+
+from jobs.errors import Misconfigured, Transient
+from jobs.model import Record
+from jobs.retry import Policy, backoff
+from search.azure_index.answer import nothing, results, unsettled
+from search.azure_index.batches import Actions, batches, send
+from search.azure_index.compile import after, compiled, encodable, key
+from search.azure_index.place import Place
+from search.azure_index.schema import verify
+from search.azure_index.service import POLICY, Service, opened
+from search.azure_index.wire import DOCUMENT, delete, unfit, upload
+from search.checks import check
+from search.document import document
+from search.query import Query, Results
+
+PAGE = 1000
+"""Documents of one page of revisions: the most that the service takes."""
+
+
+class AzureSearchIndex:
+    """An index by the contracts of `jobs.ports.Index` and `search.query.Searcher`.
+
+    What `publish` has acknowledged is durable, and is found by queries a few seconds later, as the service says.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        read_only: bool = False,
+        policy: Policy = POLICY,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self._service = service
+        self._read_only = read_only
+        self._policy = policy
+        self._sleep = sleep
+        self._random = random
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        """Replace whole documents; of two of one id in a call, the last counts."""
+        reasons: dict[str, str | None] = {}
+        actions: dict[str, bytes] = {}
+        for record in records:
+            shown = document(record) if record.analysis else None
+            reasons[record.id] = unfit(shown) if shown else "it has no analysis"
+            if shown and reasons[record.id] is None:
+                actions[record.id] = upload(shown)
+                if len(actions[record.id]) > DOCUMENT:
+                    reasons[record.id] = f"its document has more than {DOCUMENT:,} bytes"
+            if reasons[record.id] is not None:
+                actions.pop(record.id, None)
+        reasons |= await self._write(actions)
+        return [reasons[record.id] for record in records]
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        """Remove these documents."""
+        await self._write({one: delete(one) for one in ids})
+
+    async def revisions(self, source: str) -> AsyncGenerator[Sequence[tuple[str, str, int]]]:
+        """Stream (name, id, rev), page by page after the last name: the service skips no more than 100,000 documents."""
+        if not encodable(source):
+            return
+        last: str | None = None
+        while True:
+            about = {"search": "*", "filter": after(source, last), "orderby": "name_key asc", "select": "name,id,rev", "top": PAGE}
+            _, found, _ = await self._ask(about, PAGE)
+            if not found:
+                return
+            yield [(one["name"], one["id"], one["rev"]) for one in found]
+            last = key(found[-1]["name"])
+
+    async def search(self, query: Query) -> Results:
+        """Answer one query; raises Misconfigured for one that makes no sense."""
+        check(query)
+        body = compiled(query)
+        if body is None:
+            return nothing(query)
+        count, found, counts = await self._ask(body, query.limit)
+        more = unsettled(query, counts)
+        if more:
+            _, _, every = await self._ask({**body, "skip": 0, "top": 0, "facets": [f"{field},count:0" for field in more]}, 0)
+            counts = {**counts, **every}
+        return results(query, count, found, counts)
+
+    async def count(self) -> int:
+        """Return the number of documents, of every source."""
+        count, _, _ = await self._ask({"search": "*", "count": True, "top": 0}, 0)
+        return count
+
+    async def _ask(self, body: Mapping[str, object], limit: int) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
+        """Return the count, up to `limit` documents, and the facets of a request that the service may answer in parts."""
+        path = f"/indexes('{self._service.place.name}')/docs/search.post.search"
+        first = part = await self._service.must("search", "POST", path, body)
+        found = list(part["value"])
+        while len(found) < limit and part.get("@search.nextPageParameters"):
+            part = await self._service.must("search", "POST", path, part["@search.nextPageParameters"])
+            found += part["value"]
+        return first.get("@odata.count", 0), found[:limit], first.get("@search.facets", {})
+
+    async def _write(self, actions: Actions) -> dict[str, str | None]:
+        if self._read_only and actions:
+            raise Misconfigured("publish", str(self._service.place), "the index was opened to be read only")
+        settled: dict[str, str | None] = {}
+        for batch in batches(actions):
+            settled |= await self._settle(batch)
+        return settled
+
+    async def _settle(self, batch: dict[str, bytes]) -> dict[str, str | None]:
+        """Send a batch, and again those documents that the service wants sent again, until every one is settled."""
+        settled: dict[str, str | None] = {}
+        left: Actions = batch
+        for attempt in range(1, self._policy.attempts + 1):
+            settled |= await send(self._service, left)
+            left = {one: action for one, action in batch.items() if one not in settled}
+            if not left:
+                return settled
+            if attempt < self._policy.attempts:
+                await self._sleep(backoff(attempt, self._policy, jitter=self._random()))
+        cause = f"{len(left)} of {len(batch)} documents were not taken in {self._policy.attempts} attempts"
+        raise Transient("publish", str(self._service.place), cause)
+
+
+@asynccontextmanager
+async def open_azure_search(
+    place: Place, credential: AzureKeyCredential | AsyncTokenCredential, *, read_only: bool = False
+) -> AsyncIterator[AzureSearchIndex]:
+    """Open the index, or the one behind the alias, of this name.
+
+    Raises Misconfigured where there is none, where it has another schema, or where the rights are missing.
+    """
+    async with opened(place, credential) as service:
+        await verify(service)
+        yield AzureSearchIndex(service, read_only=read_only)
