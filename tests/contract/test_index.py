@@ -21,6 +21,8 @@ from tests.conftest import Run, entered
 from tests.fakes.index import MemoryIndex
 from tests.fakes.store import MemoryStore
 from tests.pictures import JANUARY, PHOTOS, picture
+from tests.search_kit import Settled, standin_index
+from tests.standins.search import SearchService
 
 
 class Searched(Index, Searcher, Protocol):
@@ -38,7 +40,17 @@ async def _tantivy(folder: Path) -> AsyncIterator[Searched]:
         yield index
 
 
-OPENERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Searched]]] = {"memory": _memory, "tantivy": _tantivy}
+@asynccontextmanager
+async def _azure_search(_: Path) -> AsyncIterator[Searched]:
+    async with standin_index(SearchService(lag=2, page=300)) as index:
+        yield Settled(index)
+
+
+OPENERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Searched]]] = {
+    "azure-search": _azure_search,
+    "memory": _memory,
+    "tantivy": _tantivy,
+}
 
 
 @pytest.fixture(params=sorted(OPENERS))
