@@ -82,5 +82,5 @@ async def standin_index(service: SearchService) -> AsyncIterator[AzureSearchInde
     """Create an index in the stand-in as `imagesweep index create` does, and open it."""
     place = Place.parse(f"{address_of(service)}/images")
     await create_azure_search(place, ADMIN, dimensions=DIMENSIONS)
-    async with open_azure_search(place, ADMIN) as index:
+    async with open_azure_search(place, ADMIN, dimensions=DIMENSIONS) as index:
         yield index

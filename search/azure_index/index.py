@@ -39,12 +39,14 @@ class AzureSearchIndex:
         self,
         service: Service,
         *,
+        dimensions: int | None = None,
         read_only: bool = False,
         policy: Policy = POLICY,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = _random.random,
     ) -> None:
         self._service = service
+        self._dimensions = dimensions
         self._read_only = read_only
         self._policy = policy
         self._sleep = sleep
@@ -58,7 +60,7 @@ class AzureSearchIndex:
             shown = document(record) if record.analysis else None
             reasons[record.id] = unfit(shown) if shown else "it has no analysis"
             if shown and reasons[record.id] is None:
-                actions[record.id] = upload(shown)
+                actions[record.id] = upload(shown, dimensions=self._dimensions)
                 if len(actions[record.id]) > DOCUMENT:
                     reasons[record.id] = f"its document has more than {DOCUMENT:,} bytes"
             if reasons[record.id] is not None:
@@ -136,12 +138,16 @@ class AzureSearchIndex:
 
 @asynccontextmanager
 async def open_azure_search(
-    place: Place, credential: AzureKeyCredential | AsyncTokenCredential, *, read_only: bool = False
+    place: Place,
+    credential: AzureKeyCredential | AsyncTokenCredential,
+    *,
+    dimensions: int | None = None,
+    read_only: bool = False,
 ) -> AsyncIterator[AzureSearchIndex]:
-    """Open the index, or the one behind the alias, of this name.
+    """Open the index, or the one behind the alias, of this name. `dimensions` are the numbers of an embedding, None without.
 
-    Raises Misconfigured where there is none, where it has another schema, or where the rights are missing.
+    Raises Misconfigured where there is none, where it has another schema or other vectors, or where the rights are missing.
     """
     async with opened(place, credential) as service:
-        await verify(service)
-        yield AzureSearchIndex(service, read_only=read_only)
+        await verify(service, dimensions=dimensions)
+        yield AzureSearchIndex(service, dimensions=dimensions, read_only=read_only)

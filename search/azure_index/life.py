@@ -36,11 +36,11 @@ async def create_azure_search(place: Place, credential: Credential, *, dimension
     async with opened(place, credential) as service:
         alias = await _alias(service)
         if alias is not None:
-            checked(place, await service.must("create", "GET", f"/indexes('{alias}')"))
+            checked(place, await service.must("create", "GET", f"/indexes('{alias}')"), dimensions=dimensions)
             return f"{place} is there: an alias of {alias}"
         plain = await service.look("create", f"/indexes('{place.name}')", unless=(MISSING,))
         if plain is not None:
-            checked(place, plain)
+            checked(place, plain, dimensions=dimensions)
             return f"{place} is there: an index without an alias, which `imagesweep index rebuild` cannot replace"
         first = f"{place.name}-v1"
         await _make(service, first, dimensions)
@@ -69,7 +69,7 @@ async def fresh_azure_search(
         await _make(service, name, dimensions)
         try:
             async with opened(Place(place.endpoint, name), credential) as fresh:
-                yield AzureSearchIndex(fresh)
+                yield AzureSearchIndex(fresh, dimensions=dimensions)
             await _point(service, name)
         except BaseException:
             await _drop(service, name)

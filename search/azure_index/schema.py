@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -32,8 +33,8 @@ def definition(name: str, *, dimensions: int | None) -> dict[str, Any]:
     return read
 
 
-async def verify(service: Service) -> None:
-    """Raise Misconfigured where there is no index of this name, or one of another schema.
+async def verify(service: Service, *, dimensions: int | None) -> None:
+    """Raise Misconfigured where there is no index of this name, or one of another schema, or for other vectors.
 
     An identity that may write documents but not read definitions learns of another schema by a query for the fields of this one.
     """
@@ -43,13 +44,17 @@ async def verify(service: Service) -> None:
         probe = {"search": "*", "top": 0, "select": ",".join(SELECT)}
         await service.must("open", "POST", f"/indexes('{name}')/docs/search.post.search", probe)
     else:
-        checked(service.place, found)
+        checked(service.place, found, dimensions=dimensions)
 
 
-def checked(place: Place, found: dict[str, Any]) -> None:
-    """Raise Misconfigured for a definition that is not of this schema."""
+def checked(place: Place, found: Mapping[str, Any], *, dimensions: int | None) -> None:
+    """Raise Misconfigured for a definition that is not of this schema, or not for vectors of so many numbers."""
     schema = _SCHEMA.search(found.get("description") or "")
     if schema is None:
         raise Misconfigured("open", str(place), "this index is not one of ours", hint="Choose another name for the index.")
     if int(schema[1]) != SCHEMA:
         raise Misconfigured("open", str(place), f"the index has schema {schema[1]}, this program needs {SCHEMA}", hint=REBUILD)
+    made_for = next((field.get("dimensions") for field in found["fields"] if field["name"] == "embedding"), None)
+    if dimensions is not None and made_for != dimensions:
+        cause = f"the index was made for vectors of {made_for or 'no'} numbers, the embedder gives {dimensions}"
+        raise Misconfigured("open", str(place), cause, hint=REBUILD)

@@ -49,9 +49,9 @@ def unfit(document: SearchDocument) -> str | None:
     return None
 
 
-def upload(document: SearchDocument) -> bytes:
-    """Return the action that replaces the whole document."""
-    return to_json({"@search.action": "upload", **_body(document), **texts(document), **_vector(document)})
+def upload(document: SearchDocument, *, dimensions: int | None) -> bytes:
+    """Return the action that replaces the whole document, with its embedding if that has as many numbers as the index takes."""
+    return to_json({"@search.action": "upload", **_body(document), **texts(document), **_vector(document, dimensions)})
 
 
 def delete(key_: str) -> bytes:
@@ -108,8 +108,11 @@ def _point(latitude: float | None, longitude: float | None) -> dict[str, object]
     return {"type": "Point", "coordinates": [longitude, latitude]}
 
 
-def _vector(document: SearchDocument) -> dict[str, object]:
-    """Return the embedding to seven decimals: a third fewer bytes, and less than what its compression loses."""
-    if document.embedding is None:
+def _vector(document: SearchDocument, dimensions: int | None) -> dict[str, object]:
+    """Return the embedding to seven decimals: a third fewer bytes, and less is lost than by its compression.
+
+    One of another length is of another embedder than the index was made for: the two must not be compared.
+    """
+    if document.embedding is None or len(document.embedding) != 4 * (dimensions or 0):
         return {}
     return {"embedding": np.frombuffer(document.embedding, "<f4").astype("f8").round(_DIGITS).tolist()}
