@@ -7,12 +7,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import stat
 import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -23,6 +25,7 @@ from jobs.choose import EVERYTHING, Chooser
 from jobs.errors import Changed, Gone, Misconfigured, Rejected, SweepError, Transient
 from jobs.gather import Gather
 from jobs.model import Blob, Odd, Page
+from jobs.properties import properties
 
 _NOT_THERE = ABSENT | {errno.ELOOP, errno.ENXIO}  # ENXIO: opening a socket
 _LOTS, _LOT = 4, 8  # threads that read, and files that each reads in one go
@@ -36,7 +39,8 @@ class FolderSource:
     Links to files are read through; links to folders are only walked with `follow_folders` (circles are reported as odd).
     Names that `choose` leaves out are listed as odd, whole folders that it excludes are not walked at all. Listings sort on
     disk what exceeds `spill` names in one folder. Two changes of a file within one tick of a file system with a coarser
-    clock than Linux gives (FAT: 2 s) that keep its size cannot be told apart. `wait` sleeps for seconds, in a thread.
+    clock than Linux gives (FAT: 2 s) that keep its size cannot be told apart. What the named groups of `pattern` find in a
+    name become properties. `wait` sleeps for seconds, in a thread.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class FolderSource:
         follow_folders: bool = False,
         page: int = 1000,
         spill: int = 10_000,
+        pattern: re.Pattern[str] | None = None,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self._root = os.fsencode(root.resolve())
@@ -55,6 +60,7 @@ class FolderSource:
         self._follow = follow_folders
         self._page = page
         self._spill = spill
+        self._pattern = pattern
         self._wait = wait
         self._listed: Identity | None = None
         self._reads = Gather(self._read_all, lots=_LOTS, most=_LOT)
@@ -71,7 +77,7 @@ class FolderSource:
         pager = _Pager(walk, after, self._page)
         try:
             while page := await asyncio.to_thread(pager.take):
-                yield page
+                yield replace(page, blobs=tuple(map(self._described, page.blobs))) if self._pattern else page
         finally:
             walk.stopped = True
             await asyncio.to_thread(pager.close)
@@ -86,7 +92,8 @@ class FolderSource:
 
     async def head(self, name: str) -> Blob | None:
         """Return the version that is there now; None for all but files, and for names that a listing could not hold."""
-        return await asyncio.to_thread(self._head, name)
+        blob = await asyncio.to_thread(self._head, name)
+        return self._described(blob) if blob else None
 
     async def now(self) -> datetime:
         """Return the time by the clock that stamps files here; one on a file server may differ, which the lookback covers."""
@@ -101,6 +108,10 @@ class FolderSource:
             return self._read(blob, limit)
         except SweepError as error:
             return error
+
+    def _described(self, blob: Blob) -> Blob:
+        """Return the blob with the properties that the pattern finds in its name."""
+        return replace(blob, properties=properties(blob.name, self._pattern)) if self._pattern else blob
 
     def _standing(self) -> Identity:
         """Return which folder is at the root now; raise Misconfigured when there is none."""

@@ -27,6 +27,10 @@ def _utc(time: datetime | None) -> datetime | None:
 @click.option(
     "--confidence", type=click.FloatRange(0, 1), default=0.0, help="Least confidence of those tags, else of the best one."
 )
+@click.option("--category", "categories", multiple=True, help="Must be of this category; may be repeated.")
+@click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="Must have this property; may be repeated.")
+@click.option("--has-text/--no-text", default=None, help="With or without text in the image.")
+@click.option("--has-people/--no-people", default=None, help="With or without people.")
 @click.option("--prefix", default="", help="Names that begin with this.")
 @click.option("--after", type=_DATE, help="Taken (else changed) at or after this UTC date.")
 @click.option("--before", type=_DATE, help="Taken (else changed) before this UTC date.")
@@ -48,6 +52,7 @@ def search_command(text: tuple[str, ...], *, as_json: bool, **filters: object) -
       imagesweep search dog
       imagesweep search castle --tag building --confidence 0.5
       imagesweep search --prefix tools/ --sort largest --limit 5
+      imagesweep search --category footwear --property season=ss26 --facet categories
       imagesweep search bird --json
     """  # noqa: D301
     with answering(as_json=as_json):

@@ -67,6 +67,10 @@ def _print_record(record: Record) -> None:
         facts = analysis.facts
         row("caption", f"{analysis.caption} ({analysis.caption_confidence:.2f})")
         row("tags", ", ".join(f"{tag.name} {tag.confidence:.2f}" for tag in analysis.tags))
+        row("categories", f"{', '.join(record.categories) or 'none'} (by {record.derived})" if record.derived else None)
+        row("objects", ", ".join(f"{one.name} {one.confidence:.2f}" for one in analysis.objects))
+        row("people", len(analysis.people) or None)
+        row("text", " / ".join(line.text for line in analysis.text))
         row("picture", f"{facts.width} x {facts.height} {facts.format}" + (f", {facts.frames} frames" if facts.frames > 1 else ""))
         row("colours", ", ".join(facts.colours))
         row("taken", facts.taken)
@@ -75,6 +79,7 @@ def _print_record(record: Record) -> None:
             row("place", f"{facts.latitude:.5f}, {facts.longitude:.5f}")
         row("embedding", f"{len(analysis.embedding) // 4} dimensions" if analysis.embedding else None)
         row("answered by", analysis.answered)
+    row("properties", ", ".join(f"{name}={value}" for name, value in record.properties))
     row("asked", record.asked)
     row("bytes", f"{record.size:,}")
     row("sha-256", record.content_hash)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import fields
 
 import click
 from rich.text import Text
@@ -13,7 +14,7 @@ from jobs.cli.output import FAILED, USAGE, answering, err, out, print_json, prin
 from jobs.cli.progress import progress
 from jobs.cli.reports import STATUS, exit_status, guard, print_report, stoppable, together
 from jobs.model import Report
-from jobs.plan import Plan, plan
+from jobs.plan import Part, Plan, plan
 from jobs.ports import Source
 from jobs.settings import Settings, load
 from jobs.sweep import sweep
@@ -106,17 +107,22 @@ async def _sweep_all(
 @click.command("plan", short_help="Say what a sweep would do, cost and take.")
 @click.option("--prefix", default="", help="Only names that begin with this.")
 @click.option("--quick", is_flag=True, help="List only, read no image: duplicates and unreadable ones count as calls.")
+@click.option("--by-prefix", is_flag=True, help="Count new, changed and stale images for each first part of the names as well.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def plan_command(*, prefix: str, quick: bool, as_json: bool) -> None:
+def plan_command(*, prefix: str, quick: bool, by_prefix: bool, as_json: bool) -> None:
     """List without classifying: how many are new, changed, duplicate, unreadable; the calls, cost and time they will take.
+
+    After a change of model, features or language it says what is stale: a sweep runs again what it meets, `imagesweep backfill
+    --stale` all of it. What a changed taxonomy touches is derived anew from stored tags, without a call.
 
     \b
     Examples:
       imagesweep plan
       imagesweep plan --prefix 2026/ --json
+      imagesweep plan --quick --by-prefix       what does a change touch, and where?
     """  # noqa: D301
     with answering(as_json=as_json):
-        plans = asyncio.run(_plan_all(load(), prefix, read=not quick))
+        plans = asyncio.run(_plan_all(load(), prefix, read=not quick, by_prefix=by_prefix))
         if as_json:
             print_json(plans[0] if len(plans) == 1 else {"sources": plans})
             return
@@ -124,7 +130,7 @@ def plan_command(*, prefix: str, quick: bool, as_json: bool) -> None:
             _print_plan(one)
 
 
-async def _plan_all(settings: Settings, prefix: str, *, read: bool) -> list[Plan]:
+async def _plan_all(settings: Settings, prefix: str, *, read: bool, by_prefix: bool) -> list[Plan]:
     async def of(source: Source) -> Plan:
         return await plan(
             source=source,
@@ -135,6 +141,7 @@ async def _plan_all(settings: Settings, prefix: str, *, read: bool) -> list[Plan
             terms=wiring.terms(settings),
             prefix=prefix,
             read=read,
+            by_prefix=by_prefix,
         )
 
     plans = []
@@ -155,5 +162,23 @@ def _print_plan(one: Plan) -> None:
     time = "an unknown time (no run yet to judge by)" if one.seconds is None else f"about {one.seconds:,.0f} s"
     cost = f", cost {one.cost:,.2f}" if one.cost else ", free"
     out.print(f"{one.calls:,} calls{cost}, {time}")
+    if one.rederive:
+        out.print(f"{one.rederive:,} of the unchanged get other categories or properties, free of charge.")
+    if one.older_stale or one.older_rederive:
+        older = f", cost {one.older_cost:,.2f}" if one.older_cost else ""
+        out.print(
+            f"Older than a sweep looks: {one.older_stale:,} stale ({one.older_stale:,} calls{older}), {one.older_rederive:,} with "
+            "categories of another taxonomy (free). To bring them up to date: imagesweep backfill --stale"
+        )
+    if one.by_prefix:
+        _print_prefixes(one)
     if one.unread:
         out.print(f"{one.unread:,} folders could not be read; what is in them is not counted.")
+
+
+def _print_prefixes(one: Plan) -> None:
+    counts = [field.name for field in fields(Part)]
+    rows = table("prefix", *counts, right=tuple(counts))
+    for prefix, part in one.by_prefix.items():
+        rows.add_row(printable(prefix) or "(top)", *(f"{getattr(part, count):,}" for count in counts))
+    out.print(rows)

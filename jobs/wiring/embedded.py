@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from jobs.choose import chooser
 from jobs.errors import LeaseHeld, Misconfigured
 from jobs.ports import Classifier, Source
+from jobs.properties import name_pattern
 from jobs.settings import Settings, several
 from jobs.wiring.kinds import SearchIndex, Store
 
@@ -23,7 +24,9 @@ async def folder(settings: Settings, location: str) -> AsyncIterator[Source]:
     from jobs.adapters.folder import FolderSource  # noqa: PLC0415
 
     choice = chooser(several(settings.include), several(settings.exclude))
-    yield FolderSource(Path(location), choose=choice, page=settings.page, follow_folders=settings.follow_folders)
+    pattern = name_pattern(settings.name_pattern)
+    follow = settings.follow_folders
+    yield FolderSource(Path(location), choose=choice, page=settings.page, follow_folders=follow, pattern=pattern)
 
 
 @asynccontextmanager
@@ -69,6 +72,12 @@ def tantivy(_: Settings, location: str, *, read_only: bool) -> AbstractAsyncCont
         raise Misconfigured("open", "the embedded index", str(error), hint="Install the extra `local`.") from error
 
     return open_tantivy(Path(location), read_only=read_only)
+
+
+async def create_tantivy(settings: Settings, location: str) -> str:
+    """Make an empty index in a folder where there is none, and say that it is there."""
+    async with tantivy(settings, location, read_only=False):
+        return f"{location} is there"
 
 
 @asynccontextmanager
