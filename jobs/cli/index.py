@@ -32,19 +32,17 @@ def create_command(*, as_json: bool) -> None:
     """  # noqa: D301
     with answering(as_json=as_json):
         settings = load()
-        made = asyncio.run(_create(settings))
+        made, index = asyncio.run(_create(settings))
         if as_json:
-            print_json({"store": settings.store, "index": settings.index, "made": made})
+            print_json({"store": settings.store, "index": settings.index, "made": made, "said": index})
         else:
             out.print(f"store {settings.store}: {', '.join(made) + ' made' if made else 'was there'}.")
-            out.print(f"index {settings.index} is there.")
+            out.print(f"index {index}.")
 
 
-async def _create(settings: Settings) -> list[str]:
-    """Create both, and return the names of what was made for the store."""
-    made = await wiring.create_store(settings)
-    async with wiring.index(settings):
-        return made
+async def _create(settings: Settings) -> tuple[list[str], str]:
+    """Create both; return the names of what was made for the store, and what is said of the index."""
+    return await wiring.create_store(settings), await wiring.create_index(settings)
 
 
 @index_command.command("rebuild")

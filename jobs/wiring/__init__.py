@@ -11,7 +11,7 @@ from jobs.errors import Misconfigured
 from jobs.ports import Classifier, Source
 from jobs.run import Terms
 from jobs.settings import Settings, several
-from jobs.wiring import azure_cosmos, azure_vision, embedded, embedders
+from jobs.wiring import azure_cosmos, azure_search, azure_vision, embedded, embedders
 from jobs.wiring.kinds import Opener, SearchIndex, Store, choose, split
 
 SOURCES: dict[str, Opener[Source]] = {"folder": embedded.folder}
@@ -21,8 +21,15 @@ CREATE_STORES: dict[str, Callable[[Settings, str], Awaitable[list[str]]]] = {
     "sqlite": embedded.create_sqlite,
     "cosmos": azure_cosmos.create,
 }
-INDEXES: dict[str, Callable[..., AbstractAsyncContextManager[SearchIndex]]] = {"tantivy": embedded.tantivy}
-FRESH: dict[str, Opener[SearchIndex]] = {"tantivy": embedded.fresh_tantivy}
+INDEXES: dict[str, Callable[..., AbstractAsyncContextManager[SearchIndex]]] = {
+    "tantivy": embedded.tantivy,
+    "azure-search": azure_search.azure_search,
+}
+CREATE_INDEXES: dict[str, Callable[[Settings, str], Awaitable[str]]] = {
+    "tantivy": embedded.create_tantivy,
+    "azure-search": azure_search.create,
+}
+FRESH: dict[str, Opener[SearchIndex]] = {"tantivy": embedded.fresh_tantivy, "azure-search": azure_search.fresh}
 
 
 def sources(settings: Settings) -> list[AbstractAsyncContextManager[Source]]:
@@ -65,6 +72,12 @@ def index(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContex
     """Return an opener for the index, which is published to and searched."""
     opener, location = choose("index", settings.index, INDEXES)
     return opener(settings, location, read_only=read_only)
+
+
+async def create_index(settings: Settings) -> str:
+    """Create the index where there is none, and say what is there; opening it creates nothing of a service's."""
+    create, location = choose("index", settings.index, CREATE_INDEXES)
+    return await create(settings, location)
 
 
 def fresh_index(settings: Settings) -> AbstractAsyncContextManager[SearchIndex]:
