@@ -44,6 +44,18 @@ class Source(Protocol):
         ...
 
 
+class Linker(Protocol):
+    """What some sources can besides: let another service fetch a blob by itself."""
+
+    async def read_url(self, blob: Blob, minutes: float) -> str:
+        """Return an address by which whoever holds it can read this one blob, and do nothing else, for so many minutes.
+
+        It is a secret. What is read there is the version that is there then: whoever needs this one checks the etag afterwards.
+        Raises Misconfigured when this identity may not let others read, Transient for a passing fault.
+        """
+        ...
+
+
 class Classifier(Protocol):
     """What turns bytes into an analysis. `asked` is the fingerprint that decides payment; `price` is per call, 0 when free."""
 

@@ -9,6 +9,9 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
+from tests.servers.azurite import azurite
+from tests.servers.cosmos import cosmos as cosmos
+
 T = TypeVar("T")
 
 
@@ -22,6 +25,13 @@ class Run(Protocol):
 def run() -> Iterator[Run]:
     with asyncio.Runner() as runner:
         yield runner.run
+
+
+@pytest.fixture(scope="session")
+def azurite_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The blob endpoint of an emulator that all tests of the session share, the account included."""
+    with azurite(tmp_path_factory.mktemp("azurite")) as endpoint:
+        yield endpoint
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from jobs.errors import Misconfigured
 from jobs.ports import Classifier, Source
 from jobs.run import Terms
 from jobs.settings import Settings, several
-from jobs.wiring import azure_cosmos, azure_search, azure_vision, embedded, embedders
+from jobs.wiring import azure_blob, azure_cosmos, azure_search, azure_vision, embedded, embedders
 from jobs.wiring.kinds import Opener, SearchIndex, Store, choose, split
 
-SOURCES: dict[str, Opener[Source]] = {"folder": embedded.folder}
+SOURCES: dict[str, Opener[Source]] = {"folder": embedded.folder, "azure-blob": azure_blob.blob}
 CLASSIFIERS: dict[str, Opener[Classifier]] = {"onnx": embedded.onnx, "azure-vision": azure_vision.vision}
 STORES: dict[str, Callable[..., AbstractAsyncContextManager[Store]]] = {"sqlite": embedded.sqlite, "cosmos": azure_cosmos.cosmos}
 CREATE_STORES: dict[str, Callable[[Settings, str], Awaitable[list[str]]]] = {
