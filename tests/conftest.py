@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import pytest
 
 from tests.servers.azurite import azurite
-from tests.servers.cosmos import cosmos as cosmos
+from tests.servers.cosmos import cosmos_server
 
 T = TypeVar("T")
 
@@ -32,6 +32,13 @@ def azurite_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The blob endpoint of an emulator that all tests of the session share, the account included."""
     with azurite(tmp_path_factory.mktemp("azurite")) as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def cosmos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Cosmos DB server that all tests of the session share; each takes a database of its own."""
+    with cosmos_server(tmp_path_factory.mktemp("cosmos")) as address:
+        yield address
 
 
 @contextmanager

@@ -8,7 +8,7 @@ request costs, and docs/adr/0006-vectors-beside-the-record.md for where embeddin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
+from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from jobs.adapters.cosmos_account import PATIENCE, Account, Credential, located, open_account
 from jobs.adapters.cosmos_batch import Intent, Refused, batches, intents, new_token, operations_of, settle
@@ -38,7 +38,7 @@ from jobs.adapters.cosmos_items import (
     standings,
     vector_id,
 )
-from jobs.adapters.cosmos_query import PAGE, Select, Stream, chosen, one_of
+from jobs.adapters.cosmos_query import CHOSEN, PAGE, Ranges, Select, Stream, chosen, one_of
 from jobs.errors import Conflict, StorageFailed, Transient
 from jobs.model import Outcome, Record
 from jobs.ports import D, Document
@@ -53,7 +53,6 @@ LOOKS = 3
 T = TypeVar("T")
 
 _SAME = MatchConditions.IfNotModified
-_ANSWERS = "SELECT * FROM c WHERE {}"
 _NEXT = "SELECT TOP 1 VALUE c.standing FROM c WHERE c.standing > @low AND c.standing < @high ORDER BY c.standing"
 _COUNT = "SELECT VALUE COUNT(1) FROM c WHERE c.standing = @standing"
 _LIST = "{} * FROM c WHERE c.place >= @low AND c.place < @high ORDER BY c.place {}"
@@ -80,6 +79,7 @@ class CosmosStore:
         self._account = account
         self._records = records
         self._state = state
+        self._ranges = Ranges(records)
 
     def spent(self) -> float:
         """Return the request units that all requests of this store were charged."""
@@ -120,7 +120,7 @@ class CosmosStore:
         while wanted:
             lot = wanted[:MOST_HASHES]
             condition, parameters = one_of("answer", lot)
-            stream = Stream(partial(_run, self._records, Select(_ANSWERS.format(condition), parameters)))
+            stream = Stream(partial(_run, self._records, Select(CHOSEN.format(condition), parameters)))
             items = await self._account.call("look up", "answers", stream.take)
             found |= {item["answer"]: item for item in items}
             over = len(items) < PAGE
@@ -130,12 +130,8 @@ class CosmosStore:
     async def write(self, records: Sequence[Record]) -> Sequence[Record | None]:
         """Write each record if it is still at its version, in a transaction for each partition; None for each that lost."""
         intended = list(intents(records, new_token()))
-        settling = (settle(batch, execute=self._execute, read=self._items) for batch in batches(intended))
-        results = await asyncio.gather(*settling, return_exceptions=True)
-        errors = [result for result in results if isinstance(result, BaseException)]
-        if errors:
-            raise min(errors, key=lambda error: isinstance(error, Transient))
-        settled = {number: record for result in results if isinstance(result, dict) for number, record in result.items()}
+        results = await _all(settle(batch, execute=self._execute, read=self._items) for batch in batches(intended))
+        settled = {number: record for result in results for number, record in result.items()}
         return [settled.get(number) for number in range(len(records))]
 
     async def scan(
@@ -193,7 +189,7 @@ class CosmosStore:
                 return await self._state.create_item(item)
             return await self._state.replace_item(item["id"], item, etag=version, match_condition=_SAME)
 
-        stored = await self._unless_lost("put", f"{kind} {key}", write)
+        stored = await self._account.unless_lost("put", f"{kind} {key}", write, writes=True)
         if stored is None:
             stored = await self._document("put", kind, key)
             if stored is None or stored["token"] != item["token"]:
@@ -209,7 +205,7 @@ class CosmosStore:
             await self._state.delete_item(item, item, etag=version, match_condition=None if version is None else _SAME)
             return True
 
-        gone = await self._unless_lost("remove", f"{kind.__name__} {key}", delete)
+        gone = await self._account.unless_lost("remove", f"{kind.__name__} {key}", delete, writes=True)
         if not gone and await self._document("remove", kind.__name__, key) is not None:
             raise Conflict("remove", f"{kind.__name__} {key}", "it was changed meanwhile")
 
@@ -235,9 +231,12 @@ class CosmosStore:
         """Return the items of these ids that exist, by id."""
         if not keys:
             return {}
-        pairs = [(key, bucket(key)) for key in keys]
-        found = await self._account.call("look up", f"{len(keys)} items", partial(self._records.read_items, pairs))
-        return {item["id"]: item for item in found}
+        if len(keys) == 1:
+            item = await self._account.unless_lost("look up", keys[0], partial(self._records.read_item, keys[0], bucket(keys[0])))
+            return {} if item is None else {keys[0]: item}
+        queries = await self._account.call("look up", f"{len(keys)} items", partial(self._ranges.by_id, dict.fromkeys(keys)))
+        pages = await _all(self._values("look up", self._records, query) for query in queries)
+        return {item["id"]: item for page in pages for item in page}
 
     async def _execute(self, batch: Sequence[Intent]) -> Sequence[Mapping[str, Any]] | Refused:
         async def send() -> Sequence[Mapping[str, Any]] | Refused:
@@ -251,22 +250,9 @@ class CosmosStore:
         what = batch[0].record.name if len(batch) == 1 else f"{len(batch)} records"
         return await self._account.call("write", what, send, writes=True)
 
-    async def _unless_lost(self, operation: str, key: str, request: Callable[[], Awaitable[T]]) -> T | None:
-        """Make a conditional request; return None where the condition did not hold."""
-
-        async def attempt() -> T | None:
-            try:
-                return await request()
-            except CosmosHttpResponseError as error:
-                if lost(error):
-                    return None
-                raise
-
-        return await self._account.call(operation, key, attempt, writes=True)
-
     async def _document(self, operation: str, kind: str, key: str) -> Item | None:
         item = document_id(kind, key)
-        return await self._unless_lost(operation, f"{kind} {key}", partial(self._state.read_item, item, item))
+        return await self._account.unless_lost(operation, f"{kind} {key}", partial(self._state.read_item, item, item))
 
     async def _standing(self, low: str, high: str) -> str | None:
         """Return the next key of standing between two."""
@@ -278,6 +264,15 @@ class CosmosStore:
             return [value async for value in select.run(container)]
 
         return await self._account.call(operation, container.id, collect)
+
+
+async def _all(work: Iterable[Awaitable[T]]) -> Sequence[T]:
+    """Return all results once everything has ended; the first error then, and one that no retry helps before one that it may."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, Transient))
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _run(container: ContainerProxy, query: Select, _: Item | None) -> AsyncIterator[Item]:

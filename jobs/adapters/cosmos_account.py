@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 from azure.core.credentials import AzureKeyCredential
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.cosmos.aio import CosmosClient
+from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from jobs.adapters.cosmos_errors import translated
+from jobs.adapters.cosmos_errors import lost, translated
 from jobs.errors import Misconfigured
 from jobs.retry import Policy, retry
 
@@ -85,10 +86,7 @@ class Account:
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FLYING))
 
     async def call(self, operation: str, key: str, request: Callable[[], Awaitable[T]], *, writes: bool = False) -> T:
-        """Make one request, repeated while it fails in passing; the SDK's errors become ours. It may be asked to do so twice.
-
-        Raises what `translated` does; a lost condition passes through it as Misconfigured unless `request` itself catches it.
-        """
+        """Make one request, repeated while it fails in passing; the SDK's errors become ours, as `translated` says."""
 
         async def attempt() -> T:
             async with self.turns:
@@ -96,6 +94,19 @@ class Account:
                     return await request()
 
         return await retry(attempt, self.policy)
+
+    async def unless_lost(self, operation: str, key: str, request: Callable[[], Awaitable[T]], *, writes: bool = False) -> T | None:
+        """Make a request as `call` does; return None where the item is not there or not at the version that was asked for."""
+
+        async def attempt() -> T | None:
+            try:
+                return await request()
+            except CosmosHttpResponseError as error:
+                if lost(error):
+                    return None
+                raise
+
+        return await self.call(operation, key, attempt, writes=writes)
 
 
 @asynccontextmanager

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from azure.cosmos.aio import ContainerProxy
 
-from jobs.adapters.cosmos_items import BEHIND, Item, micros, place
+from jobs.adapters.cosmos_items import BEHIND, Item, bucket, micros, place
 from jobs.model import Outcome
 
 PAGE = 500
 """Items in a page of an answer, and in a batch of a scan. The SDK holds one page for each physical partition."""
 
+CHOSEN = "SELECT * FROM c WHERE {}"
 _SCAN = "SELECT * FROM c WHERE {} ORDER BY c.{}"
+MOST_IDS = 1000
+"""Ids asked for in one query."""
+
 _FAILED = frozenset({Outcome.DEFERRED, Outcome.DEAD})
 
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """A query and its parameters, over all partitions."""
+    """A query and its parameters, over all partitions, or over those `within` says as options of the SDK."""
 
     text: str
     parameters: Mapping[str, object] = field(default_factory=dict)
+    within: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, container: ContainerProxy) -> AsyncIterator[Item]:
         """Return what the query yields; an answer of one value is one item."""
         parameters: list[dict[str, object]] = [{"name": name, "value": value} for name, value in self.parameters.items()]
-        items: AsyncIterator[Item] = container.query_items(self.text, parameters=parameters, max_item_count=PAGE)
+        items: AsyncIterator[Item] = container.query_items(self.text, parameters=parameters, max_item_count=PAGE, **self.within)
         return items
 
 
@@ -60,6 +66,39 @@ def chosen(source: str, outcomes: Sequence[Outcome], due: datetime | None, prefi
         conditions.append("c.due <= @due")
         parameters["@due"] = micros(due)
     return Select(_SCAN.format(" AND ".join(conditions), path), parameters)
+
+
+class Ranges:
+    """The physical partitions of a container, by whose ranges it is queried, so that none is asked for what it cannot have.
+
+    They are learnt once: a range that is split later covers both halves, and the SDK asks both.
+    """
+
+    def __init__(self, container: ContainerProxy) -> None:
+        self._container = container
+        self._ranges: list[dict[str, Any]] = []
+        self._of: dict[str, int] = {}
+
+    async def by_id(self, keys: Iterable[str]) -> list[Select]:
+        """Return queries that together find the items of these ids, at most MOST_IDS in each."""
+        parted: dict[int, list[str]] = {}
+        for key in keys:
+            parted.setdefault(await self._range_of(bucket(key)), []).append(key)
+        queries = []
+        for number, found in parted.items():
+            for start in range(0, len(found), MOST_IDS):
+                condition, parameters = one_of("id", found[start : start + MOST_IDS])
+                queries.append(Select(CHOSEN.format(condition), parameters, {"feed_range": self._ranges[number]}))
+        return queries
+
+    async def _range_of(self, partition: str) -> int:
+        if partition not in self._of:
+            if not self._ranges:
+                self._ranges = [found async for found in self._container.read_feed_ranges()]
+            ours = await self._container.feed_range_from_partition_key(partition)
+            inside = [await self._container.is_feed_range_subset(whole, ours) for whole in self._ranges]
+            self._of[partition] = inside.index(True)
+        return self._of[partition]
 
 
 class Stream:

@@ -18,7 +18,7 @@ from jobs.ports import Clock, Ledger, State, Tally
 from tests.conftest import Run, entered
 from tests.examples import NOON
 from tests.fakes.store import MemoryStore
-from tests.servers.cosmos import KEY, cosmos_server, fresh
+from tests.servers.cosmos import KEY, fresh
 
 
 class Store(Ledger, Tally, State, Clock, Protocol):
@@ -41,13 +41,6 @@ async def _sqlite(folder: Path) -> AsyncIterator[Store]:
 
 OPENERS: dict[str, Opener] = {"memory": _memory, "sqlite": _sqlite}
 KINDS = [*sorted(OPENERS), pytest.param("cosmos", marks=pytest.mark.servers)]
-
-
-@pytest.fixture(scope="session")
-def cosmos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a Cosmos DB server for the session; its address."""
-    with cosmos_server(tmp_path_factory.mktemp("cosmos")) as address:
-        yield address
 
 
 @asynccontextmanager
