@@ -66,12 +66,13 @@ class Preparation:
 
     def sendable(self, image: Image, facts: Facts) -> bytes:
         """Return the bytes to send: the image's own, or those of a copy that the service takes."""
-        own = len(image.data) <= SERVICE.max_bytes and facts.format in SERVICE.formats
-        if own and max(facts.width, facts.height) <= SERVICE.max_side:
-            return image.data
         short, long = sorted((facts.width, facts.height))
-        longest = FITTED_SIDE if short * FITTED_SIDE >= SERVICE.min_side * long else SERVICE.max_side
-        if short * longest < SERVICE.min_side * long:
+        taken = len(image.data) <= SERVICE.max_bytes and facts.format in SERVICE.formats
+        if not self.fit or (taken and long < SERVICE.max_side):
+            return image.data
+        least = SERVICE.min_side + 1
+        longest = FITTED_SIDE if short * FITTED_SIDE >= least * long else SERVICE.max_side - 1
+        if short * longest < least * long:
             cause = f"{facts.width} x {facts.height} pixels, in no scale within {SERVICE.min_side} and {SERVICE.max_side} a side"
             raise Rejected("fit", image.name, cause, failure_class="too-large")
         picture = pixels.redraw(image.data, limits=self.limits, max_pixels=self.max_pixels, longest=longest, name=image.name)

@@ -36,7 +36,7 @@ def served(app: App) -> Iterator[str]:
             _until(lambda: server.started or not thread.is_alive(), "the stand-in did not start")
             yield f"http://{HOST}:{listening.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.should_exit = server.force_exit = True
             thread.join(10)
 
 
