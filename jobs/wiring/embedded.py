@@ -80,12 +80,6 @@ async def create_tantivy(settings: Settings, location: str) -> str:
         return f"{location} is there"
 
 
-async def create_tantivy(settings: Settings, location: str) -> str:
-    """Make an empty index in a folder where there is none, and say that it is there."""
-    async with tantivy(settings, location, read_only=False):
-        return f"{location} is there"
-
-
 @asynccontextmanager
 async def fresh_tantivy(_: Settings, location: str) -> AsyncIterator[SearchIndex]:
     """Open a new, empty index beside the one at `location`, and put it in its place when the body has succeeded."""
