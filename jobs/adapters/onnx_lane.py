@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 KEPT = 16_000_000
 """Bytes that an idle lane may hold on to."""
@@ -17,13 +18,17 @@ KEPT = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A batch on its way: the path of the lane and the sizes of the images in it, one behind the other."""
+    """A batch on its way: the path and number of the lane, and the sizes of the images in it, one behind the other."""
 
     path: str
+    lane: int
     sizes: tuple[int, ...]
 
 
 Load = Parcel | Sequence[bytes]
+
+
+_numbers = count(1)
 
 
 class Lane:
@@ -31,6 +36,7 @@ class Lane:
 
     def __init__(self) -> None:
         self._file = os.memfd_create("imagesweep-lane") if hasattr(os, "memfd_create") else None
+        self._number = next(_numbers)
         self._size = 0
 
     def load(self, batch: Sequence[bytes]) -> Load:
@@ -44,7 +50,7 @@ class Lane:
         for data in batch:
             at += _write(self._file, data, at)
         self._size = total
-        return Parcel(f"/proc/{os.getpid()}/fd/{self._file}", tuple(len(data) for data in batch))
+        return Parcel(f"/proc/{os.getpid()}/fd/{self._file}", self._number, tuple(len(data) for data in batch))
 
     def close(self) -> None:
         """Give its memory back."""
@@ -53,16 +59,15 @@ class Lane:
             self._file = None
 
 
-_opened: dict[str, int] = {}
+_opened: dict[str, tuple[int, int]] = {}
+"""The lanes that this worker has open: number and file by path. A path comes again when its lane was closed."""
 
 
 def unload(load: Load) -> list[bytes]:
     """Return the images of a batch, in a worker. Lanes stay open there, as many as the sweep has feeders."""
     if not isinstance(load, Parcel):
         return list(load)
-    file = _opened.get(load.path)
-    if file is None:
-        file = _opened[load.path] = os.open(load.path, os.O_RDONLY | os.O_CLOEXEC)
+    file = _file_of(load)
     batch, at = [], 0
     for size in load.sizes:
         data = os.pread(file, size, at)
@@ -71,6 +76,16 @@ def unload(load: Load) -> list[bytes]:
         batch.append(data)
         at += size
     return batch
+
+
+def _file_of(parcel: Parcel) -> int:
+    number, file = _opened.get(parcel.path, (0, -1))
+    if number != parcel.lane:
+        if number:
+            os.close(file)
+        file = os.open(parcel.path, os.O_RDONLY | os.O_CLOEXEC)
+        _opened[parcel.path] = parcel.lane, file
+    return file
 
 
 def _write(file: int, data: bytes, at: int) -> int:
