@@ -144,6 +144,15 @@ async def _failures(settings: Settings, failure_class: str | None, prefix: str) 
         ]
 
 
+BESIDE = ("backfill", "redrive", "audit")
+"""The jobs that run beside the sweeps of a source, each under keys of its own."""
+
+_LOOKED_AT = 50
+"""Reports of each job beside the sweeps that are read, since their keys do not follow time."""
+
+_SHOWN = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far the sweeps over one source are."""
@@ -190,6 +199,9 @@ async def _status(settings: Settings, prefix: str) -> list[Standing]:
             scan = found[0] if found else Scan()
             counts = await store.tally(key)
             runs = [report for _, report, _ in await store.list(Report, f"{where}|", last=5)]
+            for job in BESIDE:
+                runs += [report for _, report, _ in await store.list(Report, f"{job}|{key}|", last=_LOOKED_AT)]
+            runs = sorted(runs, key=lambda report: report.started, reverse=True)[:_SHOWN]
             outcomes = {one.value: sum(n for (name, _), n in counts.items() if name == one.value) for one in Outcome}
             standings.append(
                 Standing(
@@ -202,7 +214,7 @@ async def _status(settings: Settings, prefix: str) -> list[Standing]:
                     lease=lease[0].owner if lease and lease[0].expires > now else None,
                     outcomes=outcomes,
                     classes={name: number for (_, name), number in sorted(counts.items()) if name},
-                    runs=runs[::-1],
+                    runs=runs,
                 )
             )
     return standings

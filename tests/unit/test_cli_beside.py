@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from jobs import wiring
 from jobs.cli.backfill import backfill_command, redrive_command
 from jobs.cli.keep import export_command, forget_command, import_command
+from jobs.cli.look import status_command
 from jobs.ports import Classifier
 from jobs.settings import Settings
 from tests.fakes.classifier import FakeClassifier
@@ -26,6 +27,7 @@ COMMANDS = {
     "forget": forget_command,
     "export": export_command,
     "import": import_command,
+    "status": status_command,
 }
 
 
@@ -154,3 +156,10 @@ def test_a_ledger_moves_and_nothing_is_paid_again(desk: Desk, monkeypatch: pytes
     assert desk.run("import", "none.jsonl").exit_code == 2
     (desk.home / "cut.jsonl").write_text('{"imagesweep-ledger": 1}\n')
     assert desk.run("import", "cut.jsonl").exit_code == 1
+
+
+def test_status_shows_the_runs_of_all_jobs(desk: Desk) -> None:
+    desk.json("backfill", "--yes")
+    desk.json("redrive", "--class", "unreadable")
+    sources = desk.json("status")["sources"]
+    assert [[run["job"] for run in one["runs"]] for one in sources] == [["redrive", "backfill"]] * 2
