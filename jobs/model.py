@@ -259,10 +259,11 @@ class OpenPage:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The bytes of one blob version, on their way to a classifier."""
+    """The bytes of one blob version, on their way to a classifier; `blob` is that version, where there is one."""
 
     name: str
     data: bytes = field(repr=False)
+    blob: Blob | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,7 +272,7 @@ async def _settled(item: Taken, *, parts: Parts, run: Run) -> Record:
         raise Rejected("classify", blob.name, refused[1], failure_class=refused[0])
     data = await retry(lambda: parts.source.read(blob), run.terms.retry)
     content_hash = hashlib.sha256(data).hexdigest()
-    analysis, reused = await answer(Image(blob.name, data), content_hash, parts=parts, run=run)
+    analysis, reused = await answer(Image(blob.name, data, blob), content_hash, parts=parts, run=run)
     return decide.answered(
         item.record, analysis, content_hash=content_hash, reused=reused, now=run.now(), taxonomy=run.terms.taxonomy
     )

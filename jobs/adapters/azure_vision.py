@@ -12,11 +12,12 @@ from typing import Any, Final
 from azure.ai.vision.imageanalysis.aio import ImageAnalysisClient
 from azure.ai.vision.imageanalysis.models import VisualFeatures
 
-from jobs.adapters.azure_vision_errors import translated
+from jobs.adapters.azure_vision_errors import UNREADABLE_URL, translated
 from jobs.adapters.azure_vision_http import Credential, endpoint, pipeline
 from jobs.adapters.azure_vision_image import Preparation, orientation, preparing
+from jobs.adapters.azure_vision_links import Links
 from jobs.adapters.azure_vision_mapping import Json, lying, mapped
-from jobs.errors import Misconfigured, Transient
+from jobs.errors import Misconfigured, Rejected, Transient
 from jobs.model import Analysis, Facts, Image
 
 FEATURES: Final = {feature.value.lower(): feature.value for feature in VisualFeatures}
@@ -58,6 +59,7 @@ class AzureVision:
         preparation: Preparation,
         threads: ThreadPoolExecutor,
         price: float,
+        links: Links | None = None,
     ) -> None:
         self.asked = question.asked + ("+fit" if preparation.fit else "")
         self.limits = preparation.limits
@@ -66,32 +68,58 @@ class AzureVision:
         self._question = question
         self._preparation = preparation
         self._threads = threads
+        self._links = links
 
     async def classify(self, image: Image) -> Analysis:
-        """Analyse one image in one call; what its own bytes tell against it is told before the call."""
+        """Analyse one image in one call; what its own bytes tell against it is told before the call.
+
+        With links, the service reads the image for itself, and an answer about another version is refused as Changed or Gone.
+        A link that it cannot read costs a second call, with the bytes.
+        """
         loop = asyncio.get_running_loop()
         facts, data = await loop.run_in_executor(self._threads, self._prepared, image)
-        found = await self._analyse(data, image.name)
+        found = await self._by_link(image) if data is image.data else None
+        if found is None:
+            found = await self._analyse(image.name, data)
         with _expected(image.name):
             turned = orientation(data) if lying(found, facts) else 1
             return mapped(found, facts, orientation=turned)
+
+    async def _by_link(self, image: Image) -> Json | None:
+        """Return the answer about an image that the service read for itself, None when it could not, or is not to."""
+        url = await self._links.link(image) if self._links else None
+        if url is None or self._links is None:
+            return None
+        try:
+            found = await self._analyse(image.name, url)
+        except Rejected as error:
+            if error.failure_class == UNREADABLE_URL:
+                return None
+            await self._links.check(image)
+            raise
+        await self._links.check(image)
+        return found
 
     def _prepared(self, image: Image) -> tuple[Facts, bytes]:
         facts = self._preparation.facts(image)
         return facts, self._preparation.sendable(image, facts)
 
-    async def _analyse(self, data: bytes, name: str) -> Json:
+    async def _analyse(self, name: str, image: bytes | str) -> Json:
+        """Make the call, with the bytes of an image or a link to it."""
         question = self._question
+        terms: dict[str, Any] = {
+            "visual_features": [VisualFeatures(feature) for feature in question.features],
+            "language": question.language,
+            "gender_neutral_caption": question.gender_neutral or None,
+            "model_version": question.model,
+            "cls": _plain,
+        }
         with _expected(name), translated("classify", name):
-            answer: Json = await self._client.analyze(
-                data,
-                [VisualFeatures(feature) for feature in question.features],
-                language=question.language,
-                gender_neutral_caption=question.gender_neutral or None,
-                model_version=question.model,
-                cls=_plain,
-            )
-        return answer
+            if isinstance(image, str):
+                by_link: Json = await self._client.analyze_from_url(image, **terms)
+                return by_link
+            by_bytes: Json = await self._client.analyze(image, **terms)
+            return by_bytes
 
 
 def _plain(response: Any, _: object, __: object) -> Json:
@@ -114,10 +142,17 @@ def _expected(name: str) -> Iterator[None]:
 
 @asynccontextmanager
 async def open_azure_vision(
-    location: str, question: Question, *, credential: Credential, preparation: Preparation, price: float, workers: int = 0
+    location: str,
+    question: Question,
+    *,
+    credential: Credential,
+    preparation: Preparation,
+    price: float,
+    workers: int = 0,
+    links: Links | None = None,
 ) -> AsyncIterator[AzureVision]:
     """Open the resource at `location` as a classifier; images are prepared by `workers` threads (0: one for each core)."""
     address = endpoint(location, credential)
     async with pipeline(credential) as way, ImageAnalysisClient(address, credential, **way) as client:
         with preparing(workers) as threads:
-            yield AzureVision(client, question, preparation=preparation, threads=threads, price=price)
+            yield AzureVision(client, question, preparation=preparation, threads=threads, price=price, links=links)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, cast
 
 from jobs import prices
+from jobs.errors import Misconfigured
 from jobs.ports import Classifier, Embedder
 from jobs.settings import Settings, several
+from jobs.wiring import azure_blob
+from jobs.wiring.kinds import split
 
 if TYPE_CHECKING:
     from jobs.adapters.azure_vision_image import Preparation
+    from jobs.adapters.azure_vision_links import Linking, Links
 
 _MEGABYTE = 1_000_000
 
@@ -28,8 +32,9 @@ async def vision(settings: Settings, location: str) -> AsyncIterator[Classifier]
     preparation = _preparation(settings, colours=settings.vision_colours)
     async with (
         credential(settings.vision_key) as who,
+        _links(settings) as links,
         open_azure_vision(
-            location, question, credential=who, preparation=preparation, price=price, workers=settings.workers
+            location, question, credential=who, preparation=preparation, price=price, workers=settings.workers, links=links
         ) as classifier,
     ):
         yield classifier
@@ -50,6 +55,26 @@ async def embeddings(settings: Settings, location: str) -> AsyncIterator[Embedde
         ) as embedder,
     ):
         yield embedder
+
+
+@asynccontextmanager
+async def _links(settings: Settings) -> AsyncIterator[Links | None]:
+    """Open the sources once more to sign links to their blobs, where AI Vision is to read these for itself."""
+    if settings.vision_send == "bytes":
+        yield None
+        return
+    from jobs.adapters.azure_vision_links import Links  # noqa: PLC0415
+
+    linking: dict[str, Linking] = {}
+    async with AsyncExitStack() as stack:
+        for listed in several(settings.source):
+            kind, location = split("source", listed)
+            if kind != "azure-blob":
+                cause = f"there are no links into {listed}"
+                raise Misconfigured("read", "IMAGESWEEP_VISION_SEND", cause, hint="Set it to bytes, or leave it out.")
+            source = await stack.enter_async_context(azure_blob.blob(settings, location))
+            linking[source.key] = cast("Linking", source)
+        yield Links(linking)
 
 
 def _preparation(settings: Settings, *, colours: bool) -> Preparation:
