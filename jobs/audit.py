@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
+from jobs.choose import within
 from jobs.compare import Entry, Histories, Kind, Sides, judge, sides
 from jobs.errors import SweepError
 from jobs.findings import Finding, Findings
@@ -79,6 +80,7 @@ async def audit(
     `complete`, `partial` (some of the source could not be read), `stopped`, `misconfigured`, or `failed` (also: disorder, or a
     repair that was braked); its counts are of what was settled. Raises LeaseHeld when another audit is at it.
     """
+    prefix = within(ports.source, prefix)
     with Findings() as found:
         body = partial(_audit, found=found, prefix=prefix, repair=repair, brake=brake)
         key = f"audit|{ports.source.key}|{prefix}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from jobs import decide
+from jobs.choose import within
 from jobs.listing import Listed, Lister, key_of, walk
 from jobs.model import Blob, Odd, Outcome, Page, Record, Report
 from jobs.ports import Ledger, Source
@@ -50,6 +51,7 @@ async def backfill(*, ports: Ports, terms: Terms, span: Range, control: Control 
     process is at this very range.
     """
     source, asked = ports.source, ports.classifier.asked
+    span = replace(span, prefix=within(source, span.prefix))
     dates = [time and time.astimezone(UTC).isoformat() for time in (span.after, span.before)]
     derived = terms.taxonomy.fingerprint if span.stale else ""
     key = key_of("backfill", source.key, span.prefix, *dates, span.stale, terms.scope, asked, derived)

@@ -10,6 +10,7 @@ from wcmatch import glob
 from wcmatch._wcparse import PatternLimitException  # documented, and exported nowhere else
 
 from jobs.errors import Misconfigured
+from jobs.ports import Source
 
 _FLAGS = glob.GLOBSTAR | glob.DOTGLOB | glob.BRACE | glob.CASE | glob.FORCEUNIX
 _CLASS = re.compile(r"\[[!^]?\]?(?:\[:\w+:\]|[^\]])*\]")
@@ -35,6 +36,20 @@ class Chooser:
 
 
 EVERYTHING = Chooser()
+
+
+def within(source: Source, prefix: str) -> str:
+    """Return what the names of a job begin with that is about `prefix`: never less than the source's own prefix.
+
+    Ledger and index know the key alone, so a job that went by it would touch what is another source's. Raises Misconfigured
+    when nothing in the source begins with `prefix`.
+    """
+    if prefix.startswith(source.prefix):
+        return prefix
+    if source.prefix.startswith(prefix):
+        return source.prefix
+    cause = f"no name there begins with {prefix!r}"
+    raise Misconfigured("take a part of", f"{source.key}/{source.prefix}", cause, hint="Names begin below the container.")
 
 
 def chooser(include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Chooser:

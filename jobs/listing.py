@@ -22,6 +22,7 @@ class Listed:
 
     def __init__(self, source: Source, lister: Lister) -> None:
         self.key = source.key
+        self.prefix = source.prefix
         self._source = source
         self._lister = lister
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobs import decide
+from jobs.choose import within
 from jobs.errors import Changed, Gone, Rejected, Transient
 from jobs.model import Blob, Image, Limits, Outcome, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Ledger, Source, State
@@ -112,6 +113,7 @@ async def plan(
     without, each counts as a call. Stops listing, `shortened`, when `enough` calls are ahead; then what is older than the sweep
     looks is not looked up either.
     """
+    prefix = within(source, prefix)
     found = await state.get(Scan, f"{source.key}|{prefix}")
     scan = begin(found[0] if found else Scan(), now=await source.now(), scope=terms.scope, lookback=terms.lookback)
     lower = scan.checkpoint.lower if scan.checkpoint else None

@@ -13,9 +13,13 @@ D = TypeVar("D", Scan, Lease, OpenPage, Report)
 
 
 class Source(Protocol):
-    """Where the blobs are. `key` names account and container (or folder), not the prefix: it is part of every id."""
+    """Where the blobs are. `key` names account and container (or folder), not the prefix: it is part of every id.
+
+    `prefix` is what all names of the source begin with: two sources with one key may each be a part of it.
+    """
 
     key: str
+    prefix: str
 
     def pages(self, *, after: str | None = None, prefix: str = "") -> AsyncGenerator[Page, None]:
         """List the blobs whose names come after `after`, in ascending order of the names' UTF-8 bytes, page by page.

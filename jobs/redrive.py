@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from jobs.choose import within
 from jobs.decide import recorded
 from jobs.listing import Listed, key_of, walk
 from jobs.model import Blob, Failure, Outcome, Page, Record, Report
@@ -28,6 +29,7 @@ async def redrive(*, ports: Ports, terms: Terms, failure_class: str, prefix: str
     process redrives this very class.
     """
     met: set[str] = set()
+    prefix = within(ports.source, prefix)
 
     async def body(work: Work) -> str:
         return await walk(work, partial(_failed, work, failure_class, met), prefix=prefix)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from jobs.choose import within
 from jobs.errors import Misconfigured
 from jobs.model import Outcome, Report
 from jobs.run import Terms
@@ -20,6 +21,7 @@ async def sweep(*, ports: Ports, terms: Terms, prefix: str = "", from_now: bool 
 
     `from_now` leaves out what is there at the first sweep. Raises LeaseHeld when another process is at it.
     """
+    prefix = within(ports.source, prefix)
 
     async def body(work: Work) -> str:
         await _retry_deferred(work, prefix=prefix)

@@ -82,7 +82,11 @@ class AzureBlobSource:
         headers = {"If-Match": f'"{blob.etag}"'}
         if wanted < blob.size:
             headers["x-ms-range"] = f"bytes=0-{max(wanted, 1) - 1}"
-        answer = await self._channel.send("read", blob.name, headers=headers, accept=(200, 206), most=max(wanted, 1))
+        try:
+            answer = await self._channel.send("read", blob.name, headers=headers, accept=(200, 206), most=max(wanted, 1))
+        except Changed:
+            await self._channel.send("read", blob.name, method="HEAD")  # a condition on what is not there fails like any other
+            raise
         if answer.headers.get("ETag", "").strip('"') != blob.etag:
             raise Changed("read", blob.name, "it is another version than the one listed")
         if len(answer.body) < wanted:

@@ -56,6 +56,7 @@ class FolderSource:
     ) -> None:
         self._root = os.fsencode(root.resolve())
         self.key = f"folder:{to_name(self._root)}"
+        self.prefix = ""
         self._choose = choose
         self._follow = follow_folders
         self._page = page

@@ -192,8 +192,8 @@ async def _status(settings: Settings, prefix: str) -> list[Standing]:
     standings = []
     async with wiring.store(settings, read_only=True) as store:
         now = await store.now()
-        for key in await wiring.keys(settings):
-            where = f"{key}|{prefix}"
+        for key, area in await wiring.areas(settings):
+            where = f"{key}|{prefix or area}"
             found = await store.get(Scan, where)
             lease = await store.get(Lease, where)
             scan = found[0] if found else Scan()

@@ -41,13 +41,18 @@ def sources(settings: Settings) -> list[AbstractAsyncContextManager[Source]]:
     return [opener(settings, location) for opener, location in chosen]
 
 
-async def keys(settings: Settings) -> list[str]:
-    """Return the keys of the sources that the settings list, without reading them."""
+async def areas(settings: Settings) -> list[tuple[str, str]]:
+    """Return key and prefix of the sources that the settings list, without reading them."""
     found = []
     for opener in sources(settings):
         async with opener as source:
-            found.append(source.key)
+            found.append((source.key, source.prefix))
     return found
+
+
+async def keys(settings: Settings) -> list[str]:
+    """Return the distinct keys of the sources that the settings list, without reading them."""
+    return list(dict.fromkeys([key for key, _ in await areas(settings)]))
 
 
 def classifier(settings: Settings) -> AbstractAsyncContextManager[Classifier]:

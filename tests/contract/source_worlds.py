@@ -5,7 +5,6 @@ Those in SERVED need a server, whose address they are opened with in place of a 
 
 from __future__ import annotations
 
-import io
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -93,10 +92,10 @@ class AzureBlobWorld:
         self._shards = shards
 
     async def put(self, name: str, data: bytes) -> None:
-        await self._container.upload_blob(name, io.BytesIO(data), length=len(data))
+        await self._container.upload_blob(name, data)
 
     async def overwrite(self, name: str, data: bytes) -> None:
-        await self._container.upload_blob(name, io.BytesIO(data), length=len(data), overwrite=True)
+        await self._container.upload_blob(name, data, overwrite=True)
 
     async def delete(self, name: str) -> None:
         await self._container.delete_blob(name)
@@ -116,7 +115,9 @@ async def azure_blob_world(endpoint: str, *, shards: int = 1) -> AsyncIterator[W
     where = place(f"{endpoint}/c{uuid.uuid4().hex}", with_key=True)
     key = {"account_name": where.account, "account_key": KEY}
     async with (
-        ContainerClient(where.endpoint, where.container, credential=key) as container,
+        ContainerClient(
+            where.endpoint, where.container, credential=key, max_single_put_size=_BLOCK, max_block_size=_BLOCK
+        ) as container,
         open_channel(where, AzureKeyCredential(KEY), seconds=30) as channel,
     ):
         await container.create_container()
@@ -133,6 +134,8 @@ async def folder_world(tmp_path: Path) -> AsyncIterator[World]:
 async def memory_world(_: Path) -> AsyncIterator[World]:
     yield MemoryWorld()
 
+
+_BLOCK = 512 * 1024  # larger bodies make aiohttp warn
 
 SERVED: dict[str, Callable[[str], AbstractAsyncContextManager[World]]] = {
     "azurite": azure_blob_world,

@@ -16,8 +16,9 @@ KEY = "memory:shop"
 class MemorySource:
     """Holds blobs in a dictionary. Stamps have a grain of one second; the listing sees what is there page by page."""
 
-    def __init__(self, clock: Callable[[], datetime], *, page: int = 3, key: str = KEY) -> None:
+    def __init__(self, clock: Callable[[], datetime], *, page: int = 3, key: str = KEY, prefix: str = "") -> None:
         self.key = key
+        self.prefix = prefix
         self.blobs: dict[str, tuple[Blob, bytes]] = {}
         self.unread: set[str] = set()
         self._clock = clock
@@ -46,6 +47,7 @@ class MemorySource:
 
     def peek(self, after: str | None, prefix: str) -> Page | None:
         """Return the next page as of now, None at the end."""
+        prefix = max(prefix, self.prefix, key=len)
         names = sorted((n for n in {*self.blobs, *self.unread} if n.startswith(prefix)), key=str.encode)
         rest = [name for name in names if after is None or name.encode() > after.encode()][: self._page]
         if not rest:
