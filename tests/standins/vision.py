@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from starlette.requests import Request
@@ -213,7 +213,8 @@ class VisionStandin:
         elif request.method == "POST":
             for name, value in (await request.json()).items():
                 setattr(self.terms, name, _term(name, value))
-        return JSONResponse(asdict(self.counts) | {"twice": self.counts.twice})
+        told = {part.name: getattr(self.counts, part.name) for part in fields(self.counts)}
+        return JSONResponse(told | {"twice": self.counts.twice})
 
 
 def _term(name: str, value: Any) -> Any:
