@@ -83,7 +83,7 @@ def said(body: bytes) -> str:
         text = f"{error.get('code') or ''} {error.get('message') or ''}"
     except (ValueError, TypeError, KeyError, AttributeError):
         text = body[:_SHOWN].decode(errors="replace")
-    text = " ".join(text.split())[:_SHOWN]
+    text = " ".join(text.split())[:_SHOWN].rstrip(".")
     return f", {text}" if text else ""
 
 
@@ -105,11 +105,12 @@ def _unsent(operation: str, key: str, cause: str) -> SweepError:
         return Misconfigured(operation, key, cause, hint="An identity needs https; set IMAGESWEEP_SEARCH_KEY for http.")
     if "certificate" in cause.lower():
         return Misconfigured(operation, key, cause, hint="The address is not the service's, or a proxy stands in between.")
-    return Transient(operation, key, cause, hint="See whether the address is right and can be reached from here.")
+    hint = "See whether the address is right and can be reached from here."
+    return Transient(operation, key, cause, hint=hint, unknown=True)  # the SDK raises the same for a reset after sending
 
 
 def _first(error: Exception) -> str:
-    return " ".join(str(error).split())[:_SHOWN] or type(error).__name__
+    return " ".join(str(error).split())[:_SHOWN].rstrip(".") or type(error).__name__
 
 
 def _delay(headers: Mapping[str, str]) -> float | None:

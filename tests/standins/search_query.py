@@ -58,6 +58,7 @@ class State:
 def answer(state: State, body: Mapping[str, Any], page: int) -> dict[str, Any]:
     """Return the answer to a search request of which one part holds up to `page` documents. Raises BadRequest."""
     _check(body)
+    _weights(state, body)
     found = _ranked(state, body)
     skip, top = body.get("skip", 0), body.get("top", 50)
     shown = found[skip : skip + min(top, page)]
@@ -135,11 +136,7 @@ def _by_text(state: State, body: Mapping[str, Any], text: str, allowed: Callable
     for name in searched:
         if name not in state.fields or not state.fields[name].searchable:
             raise BadRequest(f"'{name}' is not a searchable field")
-    profiles = {one["name"]: one for one in state.definition.get("scoringProfiles") or []}
-    profile = body.get("scoringProfile") or state.definition.get("defaultScoringProfile")
-    if profile is not None and profile not in profiles:
-        raise BadRequest(f"There is no scoring profile '{profile}'")
-    weights = profiles[profile].get("text", {}).get("weights", {}) if profile else {}
+    weights = _weights(state, body)
 
     def analyzer(name: str) -> Analyzer:
         if name not in state.fields or not state.fields[name].searchable:
@@ -151,6 +148,16 @@ def _by_text(state: State, body: Mapping[str, Any], text: str, allowed: Callable
     score = parse(text, {name: weights.get(name, 1.0) for name in searched}, analyzer, default=default).scorer(corpus)
     found = {key: score(state.terms[key]) for key, document in state.documents.items() if allowed(document)}
     return {key: one for key, one in found.items() if one is not None}
+
+
+def _weights(state: State, body: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return the weights of the scoring profile that applies."""
+    profiles = {one["name"]: one for one in state.definition.get("scoringProfiles") or []}
+    profile = body.get("scoringProfile") or state.definition.get("defaultScoringProfile")
+    if profile is not None and profile not in profiles:
+        raise BadRequest(f"There is no scoring profile '{profile}'")
+    found: Mapping[str, float] = profiles[profile].get("text", {}).get("weights", {}) if profile else {}
+    return found
 
 
 def _by_vector(state: State, one: Mapping[str, Any], allowed: Callable[[Document], bool]) -> dict[str, float]:
