@@ -127,8 +127,9 @@ async def open_account(
         **options,
     )
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(client.close)  # before it is entered, which asks the account, and leaves a session when refused
         with translated("open", location.endpoint):
-            await stack.enter_async_context(client)
+            await client.__aenter__()
             account = await client.client_connection.GetDatabaseAccount()
         _check(location, account)
         yield Account(client, location, meter, policy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from aiohttp import ClientSSLError
+from aiohttp import ClientConnectorError, ClientSSLError
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -72,9 +72,10 @@ def _translate(operation: str, key: str, error: AzureError, *, writes: bool) -> 
             ours = _undecodable(operation, key, error, writes=writes)
         case _ if isinstance(error.inner_exception, ClientSSLError):
             ours = Misconfigured(operation, key, cause, hint=f"The connection is not secure. {_ENDPOINT}")
-        case ServiceRequestError():
+        case ServiceRequestError() if isinstance(error.inner_exception, ClientConnectorError):
             ours = Transient(operation, key, cause, hint=f"It cannot be reached. {_ENDPOINT}")
-        case ServiceResponseError() | CosmosClientTimeoutError():
+        case ServiceRequestError() | ServiceResponseError() | CosmosClientTimeoutError():
+            # The SDK calls a server that hangs up a request that was not sent; it may well have been.
             ours = Transient(operation, key, cause, unknown=writes)
         case _:
             ours = None

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiohttp import ClientSSLError
+from aiohttp import ClientConnectorError, ClientSSLError, ServerDisconnectedError
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -18,6 +18,9 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosClientTimeo
 
 from jobs.adapters.cosmos_errors import lost, translated
 from jobs.errors import Misconfigured, StorageFailed, SweepError, Transient
+
+PLACE: Any = SimpleNamespace(ssl=True, host="a", port=443)
+"""Where a connection was to go, as far as errors print it."""
 
 
 def said(status: int, *, sub_status: int | None = None, **headers: str) -> CosmosHttpResponseError:
@@ -67,7 +70,8 @@ def test_what_no_retry_helps_is_said_with_what_to_do(error: AzureError, kind: ty
         (said(429), False),
         (said(403, sub_status=3), False),
         (said(404, sub_status=1002), False),
-        (ServiceRequestError("no route"), False),
+        (ServiceRequestError("no route", error=ClientConnectorError(PLACE, OSError("no route"))), False),
+        (ServiceRequestError("hung up", error=ServerDisconnectedError()), True),
         (ServiceResponseError("reset"), True),
         (CosmosClientTimeoutError(), True),
         (DecodeError("cut short", response=SimpleNamespace(status_code=200, reason="")), True),
@@ -96,8 +100,7 @@ def test_a_throttled_request_says_when_to_come_back(headers: dict[str, str], sec
 
 
 def test_a_broken_certificate_is_not_passing() -> None:
-    secure = ClientSSLError(SimpleNamespace(ssl=True, host="a", port=443), OSError("certificate has expired"))  # type: ignore[arg-type]  # what it prints
-    error = ServiceRequestError("no", error=secure)
+    error = ServiceRequestError("no", error=ClientSSLError(PLACE, OSError("certificate has expired")))
     assert isinstance(ours(error), Misconfigured)
 
 
