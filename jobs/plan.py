@@ -16,7 +16,7 @@ from jobs.model import Blob, Image, Limits, Outcome, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Ledger, Source, State
 from jobs.retry import retry
 from jobs.run import Terms
-from jobs.sniff import named_image, sniff
+from jobs.sniff import promises_image, sniff
 from jobs.taxonomy import outdated
 from jobs.watermark import begin
 
@@ -188,7 +188,7 @@ def _note(result: Plan, look: Look, blob: Blob, count: str) -> None:
 
 
 async def _take(result: Plan, look: Look, blob: Blob, record: Record | None, *, read: bool) -> None:
-    if record is None and not named_image(blob.name) and not await _image(look, blob):
+    if record is None and not promises_image(blob.name, blob.content_type) and not await _image(look, blob):
         _count(result, "skipped")
         return
     if blob.archived:

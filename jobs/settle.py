@@ -15,7 +15,7 @@ from jobs.errors import Changed, Gone, Halted, Rejected, StorageFailed, SweepErr
 from jobs.model import Blob, Claim, Image, Outcome, Record
 from jobs.retry import retry
 from jobs.run import Parts, Run
-from jobs.sniff import named_image, sniff
+from jobs.sniff import promises_image, sniff
 from jobs.write import write
 
 SNIFF_BYTES = 64
@@ -65,7 +65,8 @@ async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> Triaged:
             case decide.Verdict.SKIP:
                 run.counts.skip()
             case decide.Verdict.TAKE:
-                (taken if record or blob.archived or named_image(blob.name) else doubtful).append((blob, record))
+                certain = record or blob.archived or promises_image(blob.name, blob.content_type)
+                (taken if certain else doubtful).append((blob, record))
     taken += await _images(doubtful, parts=parts, run=run)
     return Triaged(taken, behind)
 
@@ -246,6 +247,8 @@ def _failed(record: Record, error: SweepError, *, run: Run, now: datetime) -> Re
         case Changed():
             return decide.deferred(record, "changed", error.cause, now=now, counts=False)
         case Transient():
+            if error.failure_class == "archived":
+                return decide.archived(record, error.cause, now=now)
             return _again(record, error, run=run, now=now)
         case Halted():
             pass

@@ -51,6 +51,12 @@ def _sniff_boxes(head: bytes) -> str | None:
     return "HEIF" if brands & _HEIF_BRANDS else None
 
 
+def promises_image(name: str, content_type: str | None) -> bool:
+    """Say whether the extension, or the type that its owner gave it, promises an image of pixels: then nothing need be read."""
+    kind = (content_type or "").lower()
+    return named_image(name) or (kind.startswith("image/") and not kind.startswith("image/svg"))
+
+
 def named_image(name: str) -> bool:
     """Say whether the extension promises an image of a format that `look` knows."""
     base = name.rsplit("/", 1)[-1].lower()
