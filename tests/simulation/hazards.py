@@ -23,6 +23,8 @@ REQUIRED = frozenset(
         "document refused by the index",
         "folder not readable",
         "model changed",
+        "taxonomy changed",
+        "categories derived anew",
         "two settlers at once",
         "service refuses every call",
         "storm of passing errors",

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from jobs.run import Terms
 from jobs.sweep import sweep
 from jobs.work import Control, Ports
 from tests.simulation import invariants
+from tests.simulation.catalog import Catalog
 from tests.simulation.invariants import Violation
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.process import Dead, Fate, Process, Wire
@@ -36,19 +38,19 @@ TERMS = Terms(
     retry=Policy(attempts=4, seconds=60, base=0.2, cap=5), lookback=timedelta(minutes=15), pages_in_flight=2, scope="all",
 )  # fmt: skip
 
-Job = Callable[[Ports, Control], Awaitable[Report]]
+Job = Callable[[Ports, Terms, Control], Awaitable[Report]]
 
 
-async def _audit(ports: Ports, control: Control, *, repair: bool) -> Report:
-    return (await audit(ports=ports, terms=TERMS, repair=repair, brake=1.0, control=control)).report
+async def _audit(ports: Ports, terms: Terms, control: Control, *, repair: bool) -> Report:
+    return (await audit(ports=ports, terms=terms, repair=repair, brake=1.0, control=control)).report
 
 
 JOBS: dict[str, Job] = {
-    "sweep": lambda ports, control: sweep(ports=ports, terms=TERMS, control=control),
-    "sweep of a prefix": lambda ports, control: sweep(ports=ports, terms=TERMS, prefix="a", control=control),
-    "backfill": lambda ports, control: backfill(ports=ports, terms=TERMS, span=Range(), control=control),
-    "stale backfill": lambda ports, control: backfill(ports=ports, terms=TERMS, span=Range(stale=True), control=control),
-    "redrive": lambda ports, control: redrive(ports=ports, terms=TERMS, failure_class="interrupted", control=control),
+    "sweep": lambda ports, terms, control: sweep(ports=ports, terms=terms, control=control),
+    "sweep of a prefix": lambda ports, terms, control: sweep(ports=ports, terms=terms, prefix="a", control=control),
+    "backfill": lambda ports, terms, control: backfill(ports=ports, terms=terms, span=Range(), control=control),
+    "stale backfill": lambda ports, terms, control: backfill(ports=ports, terms=terms, span=Range(stale=True), control=control),
+    "redrive": lambda ports, terms, control: redrive(ports=ports, terms=terms, failure_class="interrupted", control=control),
     "audit": partial(_audit, repair=True),
     "dry audit": partial(_audit, repair=False),
 }
@@ -65,6 +67,7 @@ class World:
         self.index = Shelf(self.hazards)
         self.store = Vault(self.loop, self.shop, self.index, self.hazards)
         self.service = Service(CONCURRENCY, self.hazards)
+        self.catalog = Catalog(seed, self.hazards)
         self.worker_skew = self.random.uniform(-1800, 1800)
         self.bound = 0
         self.busy = True
@@ -75,10 +78,12 @@ class World:
             age = timedelta(days=self.random.randrange(400))
             self.shop.put(self.shop.name(), self.shop.data(), modified=self.loop.now() - age)
         people = asyncio.create_task(self._people())
+        whims = asyncio.create_task(self.catalog.live())
         for number in range(self.random.randrange(2, 5)):
             await self._some_jobs(number)
             await asyncio.sleep(self.random.uniform(0, 300))
         self.busy = False
+        whims.cancel()
         await people
         await self._quieten()
         self._check()
@@ -145,7 +150,8 @@ class World:
         before = sum(self.service.paid.values())
         seconds = None if calm else self.random.choice([None, None, 2.0, 10.0])
         try:
-            report = await JOBS[job](self._ports(process), Control(seconds=seconds, run_id=process.name))
+            terms = replace(TERMS, taxonomy=self.catalog.taxonomy)
+            report = await JOBS[job](self._ports(process), terms, Control(seconds=seconds, run_id=process.name))
         except LeaseHeld:
             self.hazards["lease held by another"] += 1
             return None
@@ -177,6 +183,7 @@ class World:
         self.hazards["audit with repair"] += job == "audit" and report.status == "complete"
         self.hazards["audit without repair"] += job == "dry audit" and report.status == "complete"
         self.hazards["answer reused"] += report.reused
+        self.hazards["categories derived anew"] += report.rederived
         self.bound += report.unknown_calls
         if report.status in {"stopped", "failed"}:  # a store out of reach loses what a crash would
             self.bound += max(0, min(CONCURRENCY + WRITE_BUFFER, report.calls - report.classified - report.dead))
@@ -193,6 +200,10 @@ class World:
             await asyncio.sleep(90_000)
             await self._calm("sweep", number)
             invariants.nothing_is_left_open(self.shop, self.store)
+            if self.catalog.fickle:
+                self.catalog.change()
+                await self._calm("stale backfill", number)
+                self.catalog.is_followed(self.shop, self.store, self.index)
             await self._calm("audit", number)
             self.shop.rehydrate()
             scan = self._scan()
