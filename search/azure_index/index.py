@@ -54,17 +54,7 @@ class AzureSearchIndex:
 
     async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
         """Replace whole documents; of two of one id in a call, the last counts."""
-        reasons: dict[str, str | None] = {}
-        actions: dict[str, bytes] = {}
-        for record in records:
-            shown = document(record) if record.analysis else None
-            reasons[record.id] = unfit(shown) if shown else "it has no analysis"
-            if shown and reasons[record.id] is None:
-                actions[record.id] = upload(shown, dimensions=self._dimensions)
-                if len(actions[record.id]) > DOCUMENT:
-                    reasons[record.id] = f"its document has more than {DOCUMENT:,} bytes"
-            if reasons[record.id] is not None:
-                actions.pop(record.id, None)
+        reasons, actions = await asyncio.to_thread(_prepared, records, self._dimensions)
         reasons |= await self._write(actions)
         return [reasons[record.id] for record in records]
 
@@ -134,6 +124,24 @@ class AzureSearchIndex:
                 await self._sleep(backoff(attempt, self._policy, jitter=self._random()))
         cause = f"{len(left)} of {len(batch)} documents were not taken in {self._policy.attempts} attempts"
         raise Transient("publish", str(self._service.place), cause)
+
+
+def _prepared(records: Sequence[Record], dimensions: int | None) -> tuple[dict[str, str | None], dict[str, bytes]]:
+    """Return by id the reasons why documents never fit, None for the others, and the actions that upload those."""
+    reasons: dict[str, str | None] = {}
+    actions: dict[str, bytes] = {}
+    for record in records:
+        shown = document(record) if record.analysis else None
+        reason = unfit(shown) if shown else "it has no analysis"
+        actions.pop(record.id, None)
+        if shown and reason is None:
+            action = upload(shown, dimensions=dimensions)
+            if len(action) > DOCUMENT:
+                reason = f"its document has more than {DOCUMENT:,} bytes"
+            else:
+                actions[record.id] = action
+        reasons[record.id] = reason
+    return reasons, actions
 
 
 @asynccontextmanager

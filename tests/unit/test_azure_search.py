@@ -116,7 +116,7 @@ def test_an_index_that_is_full_stops_the_run(index: AzureSearchIndex, service: S
 
 
 def test_what_is_too_large_goes_in_halves_down_to_the_one_that_is(
-    index: AzureSearchIndex, service: SearchService, run: Run
+    index: AzureSearchIndex, service: SearchService, waits: Waits, run: Run
 ) -> None:
     large = picture("large", caption="word " * 2000)
     service.most_bytes = 6000
@@ -124,6 +124,7 @@ def test_what_is_too_large_goes_in_halves_down_to_the_one_that_is(
     reasons = run(index.publish([*some[:3], large, *some[3:]]))
     assert [reason is None for reason in reasons] == [True] * 3 + [False] + [True] * 4
     assert "too large" in str(reasons[3])
+    assert waits.seconds == []
     assert held(service) == {str(at) for at in range(7)}
 
 
