@@ -258,6 +258,17 @@ def test_new_properties_of_an_unchanged_blob_reach_store_and_index(shop: Shop) -
     assert shop.record(name).properties == (("season", "ss26"),)
 
 
+def test_a_stale_backfill_that_was_stopped_begins_anew_under_another_taxonomy(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.fakes.store.BATCH", 1)
+    _swept(shop)
+    stop = Control(stopped=lambda: any(one.derived == STUFF.fingerprint for one in shop.store.records.values()))
+    terms = replace(under(STUFF), pages_in_flight=1)
+    stopped = shop.run(backfill(ports=shop.ports(), terms=terms, span=STALE, control=stop))
+    assert (stopped.status, stopped.rederived) == ("stopped", 1)
+    assert _stale(shop, NOTHING).rederived == 4, "the one that was done as well"
+    _agrees(shop, NOTHING)
+
+
 # The plan
 
 
