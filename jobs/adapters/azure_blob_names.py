@@ -26,13 +26,6 @@ class Span:
     start: str | None = None
     until: str | None = None
 
-    def holds(self, name: str) -> bool:
-        """Say whether the name is one of them."""
-        raw = name.encode()
-        if not name.startswith(self.prefix) or (self.until is not None and raw >= self.until.encode()):
-            return False
-        return raw >= (self.start or "").encode() and (self.after is None or raw > self.after.encode())
-
     def reaches(self, folder: str) -> bool:
         """Say whether names in a folder, given with its closing slash, may be among them."""
         raw = folder.encode()
@@ -73,16 +66,20 @@ class Names:
         Raises SweepError when they would not ascend: then nothing may be concluded from what is missing.
         """
         last = b""
+        after, start = (span.after or "").encode(), (span.start or "").encode()
         end = None if span.until is None else span.until.encode()
         async with aclosing(self._batches(span)) as batches:
             async for batch in batches:
+                kept: list[Entry] = []
                 for entry in batch:
                     raw = entry.name.encode()
                     if raw <= last:
                         hint = "The service lists in an order that is not known here; nothing was concluded from it."
                         raise SweepError("list", self._key, f"{entry.name!r} came after {last.decode()!r}", hint=hint)
                     last = raw
-                yield [entry for entry in batch if span.holds(entry.name)]
+                    if raw > after and raw >= start and (end is None or raw < end) and entry.name.startswith(span.prefix):
+                        kept.append(entry)
+                yield kept
                 if end is not None and last >= end:
                     return
 

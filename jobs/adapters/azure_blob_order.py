@@ -49,7 +49,7 @@ class ByteOrder:
         yield self._release()
 
     def _sorted(self, batch: Sequence[Entry]) -> Sequence[Entry]:
-        if batch and self._place is None and not any(map(self._waits, batch)):
+        if batch and self._place is None and all(self._waits(entry) is None for entry in batch):
             self._last = batch[-1].name
             return batch
         ready: list[Entry] = []
