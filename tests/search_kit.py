@@ -12,7 +12,7 @@ from jobs.model import Record
 from search.azure_index import AzureSearchIndex, Place, create_azure_search, open_azure_search
 from search.query import Query, Results
 from tests.standins.search import SearchService, app
-from tests.standins.serve import Receive, Scope, Send, served
+from tests.standins.serve import App, Receive, Scope, Send, served
 
 ADMIN = AzureKeyCredential("admin")
 DIMENSIONS = 4
@@ -59,21 +59,21 @@ class Settled:
 
 
 _ADDRESSES = ExitStack()
-_SERVED: dict[str, tuple[str, list[SearchService]]] = {}
+_SERVED: dict[str, tuple[str, list[App]]] = {}
 
 
 def address_of(service: SearchService) -> str:
     """Return where this service can be asked: one server for the whole process, whose service is exchanged."""
     if "" not in _SERVED:
-        current: list[SearchService] = []
+        current: list[App] = []
 
         async def whichever(scope: Scope, receive: Receive, send: Send) -> None:
-            await app(current[0])(scope, receive, send)
+            await current[0](scope, receive, send)
 
         _SERVED[""] = (_ADDRESSES.enter_context(served(whichever)), current)
         atexit.register(_ADDRESSES.close)
     address, current = _SERVED[""]
-    current[:] = [service]
+    current[:] = [app(service)]
     return address
 
 
