@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from jobs import decide, hashes
-from jobs.errors import Conflict, Halted, LeaseLost, Misconfigured, SweepError, Transient
+from jobs.errors import Conflict, Halted, LeaseHeld, LeaseLost, Misconfigured, SweepError, Transient
 from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
 from jobs.model import Blob, OpenPage, Record, Report, Scan
@@ -154,13 +154,19 @@ def _status(error: SweepError) -> str:
 
 
 async def _place(state: State, key: str, hold: Hold, policy: Policy) -> Place:
-    """Read where the last sweep got to, and write our token there, so that its writer is refused from now on."""
+    """Read where the last sweep got to, and write our token there, so that its writer is refused from now on.
+
+    Raises LeaseHeld when this process slept through its lease before it came here: the place may be another's.
+    """
+    held = LeaseHeld("sweep", key, "another process took it in this moment", hint="Try again later.")
     found = await retry(partial(state.get, Scan, key), policy)
+    if hold.left() <= 0:
+        raise held
     scan = replace(found[0] if found else Scan(), fence=hold.token)
     try:
         return Place(key, scan, await put(state, key, scan, found[1] if found else None, policy), state, policy)
     except Conflict as error:
-        raise LeaseLost("sweep", key, "another process took the source over") from error
+        raise held from error
 
 
 async def take_over(work: Work) -> None:

@@ -1,4 +1,4 @@
-"""Two settlers at one blob: whoever loses a claim looks again, and who lost its lease while it was frozen pays for nothing more."""
+"""Two at one blob: who loses a claim looks again; who slept through its lease pays for nothing more, and takes no place."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import pytest
 
 from jobs import decide
 from jobs.audit import audit
-from jobs.model import Blob, Claim, Lease, Outcome, Record
+from jobs.errors import LeaseHeld
+from jobs.model import Blob, Claim, Lease, Outcome, Record, Scan
+from jobs.ports import D
 from jobs.sweep import sweep
+from jobs.taxonomy import NO_TAXONOMY
 from tests.fakes.classifier import answer
+from tests.fakes.index import MemoryIndex
 from tests.fakes.store import MemoryStore
+from tests.simulation.loop import VirtualLoop
 from tests.unit.shop_kit import DAY, TERMS, Shop, Watched, adds_up, opened
 
 
@@ -74,7 +79,9 @@ def test_a_claim_lost_to_what_became_of_an_older_version_is_made_again(shop: Sho
     claimed, now = _claimed(store, old, shop), shop.loop.now()
     new = shop.source.put("a.jpg", b"new")
     ends = {
-        "classified": decide.answered(claimed, answer(b"old", "fake:1"), content_hash="0", reused=False, now=now),
+        "classified": decide.answered(
+            claimed, answer(b"old", "fake:1"), content_hash="0", reused=False, now=now, taxonomy=NO_TAXONOMY
+        ),
         "dead": decide.dead(claimed, "not-an-image", "it was none", now=now),
         "gone": decide.gone(claimed, now=now),
     }
@@ -90,8 +97,8 @@ def test_a_claim_lost_to_one_who_settled_this_very_version_is_left_at_that(shop:
     store = shop.store = Overtaken(shop.loop.now)
     blob = shop.source.put("a.jpg", b"new")
     mark = Claim("another:1:b", blob.etag, shop.till.asked, shop.loop.now())
-    record = decide.claim(blob, None, mark, run_id="b")
-    store.others = decide.answered(record, answer(b"new", "fake:1"), content_hash="0", reused=False, now=shop.loop.now())
+    record, now = decide.claim(blob, None, mark, run_id="b"), shop.loop.now()
+    store.others = decide.answered(record, answer(b"new", "fake:1"), content_hash="0", reused=False, now=now, taxonomy=NO_TAXONOMY)
     report = shop.run(sweep(ports=shop.ports(), terms=TERMS))
     assert (report.status, report.unchanged, report.calls) == ("complete", 1, 0)
     assert adds_up(report)
@@ -116,3 +123,52 @@ def test_a_dry_audit_reads_nothing_that_is_archived(shop: Shop) -> None:
     source.read_names.clear()
     result = shop.run(audit(ports=shop.ports(), terms=TERMS))
     assert (result.missing, result.orphaned_store, source.read_names) == (1, 1, [])
+
+
+class Asleep(MemoryStore):
+    """A store in which a process sleeps through its lease before it reads its place, or loses the place to another after it did."""
+
+    loop: VirtualLoop
+    before: bool
+
+    async def get(self, kind: type[D], key: str) -> tuple[D, str] | None:
+        if kind is not Scan:
+            return await super().get(kind, key)
+        found = None if self.before else await super().get(kind, key)
+        self.loop.moment += 10 * TERMS.lease_seconds * self.before
+        self.documents["Lease", key] = (Lease("another:1:b", 2, self.loop.now() + DAY), "another's")
+        self.documents["Scan", key] = (Scan(fence=2), "another's")
+        return await super().get(kind, key) if self.before else found
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_who_slept_through_its_lease_does_not_take_the_place_of_another(shop: Shop, *, before: bool) -> None:
+    store = shop.store = Asleep(shop.loop.now)
+    store.loop, store.before = shop.loop, before
+    with pytest.raises(LeaseHeld):
+        shop.sweep()
+    assert store.documents["Scan", f"{shop.source.key}|"] == (Scan(fence=2), "another's")
+
+
+class Refusing(MemoryIndex):
+    """An index in which another process publishes the same record, is refused, and takes the document away again."""
+
+    store: MemoryStore
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        answers = await super().publish(records)
+        for record in records:
+            if self.documents.pop(record.id) and self.store.records[record.id].unpublished is None:
+                self.store.records[record.id] = replace(self.store.records[record.id], unpublished="refused", version="another's")
+            else:
+                await super().publish([record])
+        return answers
+
+
+def test_a_document_that_another_took_away_meanwhile_is_published_again(shop: Shop) -> None:
+    index = shop.index = Refusing()
+    index.store = shop.store
+    (name,) = shop.fill(1)
+    shop.sweep()
+    assert shop.found() == {name}
+    assert shop.record(name).unpublished is None
