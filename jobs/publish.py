@@ -29,7 +29,7 @@ async def publish(records: Sequence[Record], *, ledger: Ledger, index: Index, ru
             return
         refused = await _upload(todo, index=index, run=run)
         current = await retry(partial(ledger.look_up, [record.id for record in todo]), run.terms.retry)
-        moved = [record.id for record in todo if record.id in current and current[record.id].rev != record.rev]
+        moved = [record.id for record in todo if record.id in current and _state(current[record.id]) != _state(record)]
         marks = [
             replace(current[record.id], unpublished=refused.get(record.id))
             for record in todo
@@ -40,6 +40,11 @@ async def publish(records: Sequence[Record], *, ledger: Ledger, index: Index, ru
             moved += [ours.id for ours, kept in zip(marks, written, strict=True) if kept is None]
         todo = list((await retry(partial(ledger.look_up, moved, vectors=True), run.terms.retry)).values()) if moved else []
     raise StorageFailed("publish", todo[0].name, "its record keeps changing while it is published", hint="Run the sweep again.")
+
+
+def _state(record: Record) -> tuple[int, str | None]:
+    """Return what another publish of the same record changes: who removed a refused document has marked the record."""
+    return record.rev, record.unpublished
 
 
 async def _upload(todo: Sequence[Record], *, index: Index, run: Run) -> dict[str, str]:
