@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from tests.simulation.shop import ACTS
+
 PHASES = ("claim", "classify", "store", "index publish", "put Scan", "put OpenPage", "put Lease", "remove OpenPage", "source read")
 REQUIRED = frozenset(
     {f"{way} {phase}" for way in ("crash before", "crash after", "fault before", "lost acknowledgement of") for phase in PHASES}
     | {f"freeze at {phase}" for phase in PHASES}
     | {f"torn {bulk}" for bulk in ("claim", "store", "index publish")}
-    | {
-        f"shop: {act}"
-        for act in ("add", "overwrite", "same", "delete", "recreate", "rename", "late", "tie", "edge", "archive", "rehydrate")
-    }
+    | {f"shop: {act}" for act in ACTS}
     | {
         "change behind the cursor",
         "lease held by another",

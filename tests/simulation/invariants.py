@@ -76,9 +76,7 @@ def call_is_covered(owner: str, leases: Iterable[Lease], *, now: datetime, call_
 
 def index_shows_what_is_not_open(store: MemoryStore, index: Shelf, ids: Iterable[str] | None = None) -> None:
     """What is stored (of `ids`, else all of it) is shown, or marked as refused, or in an open page that a takeover publishes."""
-    pages = [page for page, _ in store.documents.values() if isinstance(page, OpenPage)]
-    opened = {key for page in pages for key in page.ids}
-    for key in store.records.keys() - opened if ids is None else set(ids) - opened:
+    for key in (store.records.keys() if ids is None else set(ids)) - opened(store):
         record = store.records.get(key)
         if record is None or record.source == KEEPSAKES:
             continue
@@ -88,6 +86,11 @@ def index_shows_what_is_not_open(store: MemoryStore, index: Shelf, ids: Iterable
         demand(
             right, f"{record.name} is stored as {record.outcome} at revision {record.rev}, the index shows {rev}, no page is open"
         )
+
+
+def opened(store: MemoryStore) -> set[str]:
+    """Return the ids on open pages: what was stored and may not be published yet."""
+    return {key for page, _ in store.documents.values() if isinstance(page, OpenPage) for key in page.ids}
 
 
 # Of every report
@@ -102,8 +105,11 @@ def counts_add_up(report: Report) -> None:
 # Once the world is quiet
 
 
-def nothing_is_left_open(shop: Shop, store: MemoryStore) -> None:
-    """A sweep that completed has finished the pages that any sweep before it left open."""
+def nothing_is_left_behind(shop: Shop, store: MemoryStore) -> None:
+    """A sweep that completed has finished the pages that sweeps before it left open, and has tried again what was deferred."""
+    for record in store.records.values():
+        waits = record.outcome is Outcome.DEFERRED and (record.failure is None or record.failure.failure_class != "archived")
+        demand(not waits, f"{record.name} was due, and is still deferred: {record.failure}")
     left = [key for kind, key in store.documents if kind == OpenPage.__name__ and key.startswith(f"{shop.key}||")]
     demand(not left, f"pages were not taken over: {left}")
 

@@ -89,13 +89,21 @@ class World:
         self._check()
 
     async def _some_jobs(self, number: int) -> None:
-        """Start one job, or two at once; never the same audit twice."""
+        """Start one job, or a second one beside it: at once, in its midst, or a sweep when a frozen one has lost its lease."""
         jobs = ["sweep"] if self.random.random() < 0.7 else [self.random.choice(list(JOBS))]
-        if self.random.random() < 0.5:
+        processes = [self._process(f"{number}.0")]
+        delay = 0.0
+        if processes[0].fate.freeze_for > TERMS.lease_seconds and self.random.random() < 0.7:
+            jobs.append("sweep")
+            delay = self.random.uniform(TERMS.lease_seconds, processes[0].fate.freeze_for)
+        elif self.random.random() < 0.5:
             jobs.append(self.random.choice(list(JOBS)))
+            delay = self.random.choice([0.0, self.random.uniform(0, 10)])
+        processes += [self._process(f"{number}.1") for _ in jobs[1:]]
         self.store.alone = len(jobs) == 1
-        started = [self._start(job, self._process(f"{number}.{place}")) for place, job in enumerate(jobs)]
-        reports = await asyncio.gather(*started)
+        reports = await asyncio.gather(
+            *(self._start(*pair, delay=place * delay) for place, pair in enumerate(zip(jobs, processes, strict=True)))
+        )
         self.store.alone = True
         invariants.index_shows_what_is_not_open(self.store, self.index)
         if len(set(jobs)) == 2 and all(report and report.calls for report in reports):
@@ -145,8 +153,9 @@ class World:
             fate.freeze_at, fate.freeze_for = self.random.randrange(1, 90), self.random.choice([20.0, 150.0, 400.0])
         return Process(name, self.random, self.hazards, fate)
 
-    async def _start(self, job: str, process: Process, *, calm: bool = False) -> Report | None:
+    async def _start(self, job: str, process: Process, *, calm: bool = False, delay: float = 0.0) -> Report | None:
         """Run a production job as a process; None when it died, or could not begin."""
+        await asyncio.sleep(delay)
         before = sum(self.service.paid.values())
         seconds = None if calm else self.random.choice([None, None, 2.0, 10.0])
         try:
@@ -199,7 +208,7 @@ class World:
         for number in range(14):
             await asyncio.sleep(90_000)
             await self._calm("sweep", number)
-            invariants.nothing_is_left_open(self.shop, self.store)
+            invariants.nothing_is_left_behind(self.shop, self.store)
             if self.catalog.fickle:
                 self.catalog.change()
                 await self._calm("stale backfill", number)
