@@ -107,12 +107,13 @@ def test_a_write_survives_one_fault_whether_it_happened_or_not(within: Within, f
     within(body)
 
 
-def test_the_sdk_sends_no_write_again_by_itself(within: Within) -> None:
+@pytest.mark.parametrize("fault", [Reset(lost=True), BROKEN, THROTTLED])
+def test_the_sdk_sends_no_write_again_by_itself(within: Within, fault: Reset | Answer) -> None:
     async def body(one: World) -> None:
-        one.proxy.fail(Reset(lost=True), when=is_batch, times=None)
+        one.proxy.fail(fault, when=is_batch, times=None)
         with pytest.raises(Transient) as caught:
             await one.store.write([record("cat")])
-        assert caught.value.unknown
+        assert caught.value.unknown == (fault is not THROTTLED)
         assert one.batches() == QUICK.attempts
 
     within(body)
