@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobs.model import Record
-from search.query import FACETS, Query, Results
+from search.azure_index.answer import nothing, results
+from search.azure_index.compile import compiled
+from search.azure_index.schema import definition
+from search.azure_index.wire import upload
+from search.document import document
+from search.query import FACETS, Hit, Query, Results
 from search.tantivy_index import open_tantivy
+from search.words import words
 from tests.conftest import Run, entered
-from tests.pictures import JANUARY, NAMES, TAGS, picture
+from tests.fakes.index import MemoryIndex
+from tests.pictures import JANUARY, NAMES, TAGS, picture, pictures, queries
 from tests.search_kit import Settled, standin_index
 from tests.standins.search import SearchService
+from tests.standins.search_query import State, answer
+from tests.standins.search_schema import check_properties, columns, fault
 
 CAPTIONS = ("a dog on the beach", "Two cats, running", "red cars parked", "", "an iPhone by the sea 写真")
 LINES = (("SALE 50 %", "dogs welcome"), (), ("IMG_2034",))
@@ -116,3 +131,45 @@ def test_both_list_the_same_revisions(both: tuple[Settled, Settled], run: Run) -
 
     embedded, azure = (run(listed(index)) for index in both)
     assert azure == embedded
+
+
+DEFINITION = definition("images", dimensions=None)
+
+
+def by_the_stand_in(documents: Sequence[Record], query: Query) -> Results:
+    """Publish and ask without a network between: every document and every request as they are on the wire."""
+    state = State(DEFINITION, columns(DEFINITION))
+    for record in documents:
+        sent = json.loads(upload(document(record), dimensions=None))
+        assert sent.pop("@search.action") == "upload"
+        check_properties(sent, state.fields)
+        assert fault(sent, state.fields) is None
+        state.put(record.id, sent)
+    body = compiled(query)
+    if body is None:
+        return nothing(query)
+    found = answer(state, json.loads(json.dumps(body)), 1000)
+    return results(query, found["@odata.count"], found["value"], found.get("@search.facets", {}))
+
+
+@given(st.lists(pictures, max_size=6), queries)
+@settings(deadline=None)
+def test_any_query_over_any_images_finds_what_the_plain_way_finds(documents: list[Record], asked: Query) -> None:
+    query = replace(asked, limit=100, page=1)
+    plain = MemoryIndex()
+    asyncio.run(plain.publish(documents))
+    expected, found = asyncio.run(plain.search(query)), by_the_stand_in(documents, query)
+    assert _in_common(found, query) == _in_common(expected, query)
+    one_word = len(words(query.text)) == 1 and not words(query.text)[0].parts
+    if query.sort == "relevance" and one_word:
+        assert not any(before.score - after.score > GRAIN for before, after in pairwise(_worths(expected, found)))
+
+
+GRAIN = 0.5
+"""What the worth of a word may differ by without the order showing it: repeated words count in quarters, for each of its parts."""
+
+
+def _worths(expected: Results, found: Results) -> Sequence[Hit]:
+    """Return the hits of the plain way, from the last of the order that the service gave to the first."""
+    plain = {hit.id: hit for hit in expected.hits}
+    return [plain[hit.id] for hit in reversed(found.hits)]
