@@ -25,7 +25,7 @@ _WRONG: Mapping[str, str] = {
     "AuthenticationFailed": "Is IMAGESWEEP_BLOB_KEY the key of this account, and the clock of this machine right?",
     "AuthorizationPermissionMismatch": _ROLE,
     "InsufficientAccountPermissions": _ROLE,
-    "AuthorizationFailure": f"{_ROLE} Or the account's firewall does not let this network in.",
+    "AuthorizationFailure": f"{_ROLE} Or its firewall keeps this network out, or IMAGESWEEP_BLOB_KEY is no key of it.",
     "KeyBasedAuthenticationNotPermitted": "The account takes no keys: leave IMAGESWEEP_BLOB_KEY empty, and use an identity.",
     "NoAuthenticationInformation": "The request carried no identity: run `az login`, or give the app a managed identity.",
     "InvalidAuthenticationInfo": "Is the identity of the tenant that the account belongs to?",
