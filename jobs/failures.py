@@ -24,6 +24,10 @@ HINTS = {
     "interrupted": "The run stopped before its turn; the next sweep takes it.",
     "forbidden": "This process may not read it: give it the right to.",
     "timeout": "The classifier did not answer in time; it is tried again.",
+    "throttled": "The service's quota was used up; it is tried again.",
+    "unreachable": "The service could not be reached; it is tried again.",
+    "refused": "The service refused it and did not say why in words known here: see its reason.",
+    "bad-answer": "The service answered what is no answer; it is tried again.",
     "transient": "A passing fault; it is tried again.",
 }
 

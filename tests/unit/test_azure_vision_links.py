@@ -56,11 +56,11 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
         server.shutdown()
 
 
-def classify(world: World, shelf: Shelf, image: Image) -> Analysis:
+def classify(world: World, shelf: Shelf, image: Image, *, fit: bool = False) -> Analysis:
     async def by_link() -> Analysis:
         links = Links({BLOB.source: shelf})
         async with open_azure_vision(
-            world.url, QUESTION, credential=CREDENTIAL, preparation=preparation(), price=1.0, links=links
+            world.url, QUESTION, credential=CREDENTIAL, preparation=preparation(fit=fit), price=1.0, links=links
         ) as vision:
             return await vision.classify(image)
 
@@ -105,6 +105,11 @@ def test_a_link_that_cannot_be_read_is_followed_by_the_bytes(world: World, shelf
 @pytest.mark.parametrize("blob", [None, replace(BLOB, source="folder:/photos")])
 def test_what_has_no_link_is_sent_as_bytes(world: World, shelf: Shelf, blob: Blob | None) -> None:
     classify(world, shelf, Image("a.jpg", photo(), blob))
+    assert sent(world) == ["application/octet-stream"]
+
+
+def test_a_copy_that_fits_is_sent_and_not_a_link_to_what_does_not(world: World, shelf: Shelf) -> None:
+    classify(world, shelf, Image("a.avif", photo(kind="AVIF"), BLOB), fit=True)
     assert sent(world) == ["application/octet-stream"]
 
 
