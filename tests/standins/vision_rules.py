@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,8 @@ def invalid(message: str, inner: str = "") -> Refusal:
     return Refusal(400, "InvalidRequest", message, inner=inner)
 
 
-def check_version(query: Mapping[str, str], versions: Iterable[str]) -> None:
-    if query.get("api-version") not in versions:
+def check_version(query: Mapping[str, str], versions: Collection[str]) -> None:
+    if query.get("api-version", "") not in versions:
         raise Refusal(404, "404", "Resource not found")
 
 
@@ -122,8 +122,9 @@ def check_picture(data: bytes, *, least: int) -> tuple[int, int]:
     """Return width and height in pixels as shown; each side must be greater than `least`."""
     if not 0 < len(data) <= MAX_BYTES:
         raise invalid(f"The image size is not allowed to be zero or larger than {MAX_BYTES} bytes.", "InvalidImageSize")
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data)) as image:
             kind, (width, height) = image.format, image.size
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     except (OSError, ValueError, SyntaxError) as error:

@@ -68,7 +68,7 @@ def test_a_vector_that_is_none_is_refused(vector: Any) -> None:
 
 
 def _settings(world: World, **changes: Any) -> Settings:
-    return Settings(_env_file=None, classifier=f"azure-vision:{world.url}", vision_key=KEY, **changes)  # type: ignore[call-arg]
+    return Settings(_env_file=None, classifier=f"azure-vision:{world.url}", vision_key=KEY, **changes)
 
 
 def test_the_settings_open_it_with_its_price(world: World, tmp_path: Any) -> None:
@@ -102,7 +102,7 @@ def test_the_settings_open_it_with_its_price(world: World, tmp_path: Any) -> Non
     ],
 )
 def test_the_settings_tell_the_length_of_vectors(classifier: str, embedder: str, length: int) -> None:
-    assert embedders.length(Settings(_env_file=None, classifier=classifier, embedder=embedder)) == length  # type: ignore[call-arg]
+    assert embedders.length(Settings(_env_file=None, classifier=classifier, embedder=embedder)) == length
 
 
 def test_an_unknown_embedder_is_refused_with_the_known_ones(world: World) -> None:

@@ -115,7 +115,7 @@ def test_a_copy_that_fits_is_sent_and_not_a_link_to_what_does_not(world: World, 
 
 def _asked(world: World, source: str) -> str:
     async def opened() -> str:
-        settings = Settings(  # type: ignore[call-arg]
+        settings = Settings(
             _env_file=None,
             source=source,
             blob_key="a2V5",
