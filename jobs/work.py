@@ -169,10 +169,15 @@ async def _place(state: State, key: str, hold: Hold, policy: Policy) -> Place:
         raise held from error
 
 
-async def take_over(work: Work) -> None:
-    """Finish the pages that an earlier run left open: give its claims back, publish what it stored. Costs no call."""
+async def take_over(work: Work, dead: Callable[[OpenPage], bool] = lambda _: True) -> None:
+    """Finish the pages that an earlier run left open: give its claims back, publish what it stored. Costs no call.
+
+    The lease proves its owner `dead`; who works without one says which are.
+    """
     policy = work.run.terms.retry
     for key, page, version in await retry(partial(work.ports.state.list, OpenPage, f"{work.place.key}|"), policy):
+        if not dead(page):
+            continue
         records = await _disowned(work, page)
         await hashes.disown(work.ports.state, page.owner, policy)
         await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)
