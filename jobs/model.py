@@ -313,3 +313,39 @@ class Report:
     watermark: datetime | None = None
     checkpoint: str | None = None
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """The part of a round that is about one source, by its key.
+
+    `since` is the source's own time when the round first came to it (None: not yet); the leg is `done` when a complete scan began
+    at or after that. `report` is the sum of its slices so far.
+    """
+
+    source: str
+    since: datetime | None = None
+    done: bool = False
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One sweep over some sources that many calls do between them, a slice each: who asked for it and how far it is.
+
+    `turn` is the number of the slice that is next: a message that names an earlier one is out of date. `begun` is the store's time
+    when this pass over the sources began; `until` asks for another pass after it, for what was written meanwhile. `idle` counts
+    the slices since the last one that got anywhere. `touched` is the last sign of life. `status` is `queued` or `running` until it
+    is one of a report's; then `message` says why.
+    """
+
+    id: str
+    status: str
+    asked: datetime
+    begun: datetime
+    touched: datetime
+    legs: tuple[Leg, ...]
+    turn: int = 0
+    until: datetime | None = None
+    idle: int = 0
+    message: str = ""

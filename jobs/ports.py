@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
-from jobs.model import Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Record, Report, Scan
+from jobs.model import Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Record, Report, Round, Scan
 
-Document = Scan | Lease | OpenPage | Report
-D = TypeVar("D", Scan, Lease, OpenPage, Report)
+Document = Scan | Lease | OpenPage | Report | Round
+D = TypeVar("D", Scan, Lease, OpenPage, Report, Round)
 
 
 class Source(Protocol):
@@ -143,7 +143,7 @@ class Tally(Protocol):
 
 
 class State(Protocol):
-    """Small documents that say how far the runs are: scans, leases, open pages, reports.
+    """Small documents that say how far the runs are: scans, leases, open pages, reports, rounds.
 
     Every write is conditional, so that whoever lost its right is refused.
     """
