@@ -198,11 +198,13 @@ def test_removing_twice_because_the_answer_was_lost_is_removing(within: Within) 
 
 def test_what_is_found_again_after_many_copies_is_every_hash(within: Within) -> None:
     async def body(one: World) -> None:
-        copies = [classified(f"copy {number:04}", "h1", embedding=b"\1") for number in range(700)]
-        await one.store.write([*copies, classified("other", "h2")])
-        found = await one.store.answers(["h1", "h2", "h3"], "asked 1")
-        assert sorted(found) == ["h1", "h2"]
-        assert found["h1"].analysis == analysis(b"\1")
+        await one.store.write([classified(f"copy {number:04}", "h1") for number in range(700)])
+        others = [f"other {number}" for number in range(30)]
+        await one.store.write([classified(name, f"hash of {name}", embedding=b"\1") for name in others])
+        hashes = ["h1", *(f"hash of {name}" for name in others)]
+        found = await one.store.answers([*hashes, "h3"], "asked 1")
+        assert sorted(found) == sorted(hashes)
+        assert found["hash of other 7"].analysis == analysis(b"\1")
 
     within(body)
 
