@@ -10,11 +10,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.standins.odata_tokens import BadFilter, Literal, Token, literal, tokens
+from tests.standins.odata_tokens import BadFilter, Field, Literal, Token, literal, tokens
 
 __all__ = ["BadFilter", "Field", "distance", "parse", "path"]
 
@@ -33,25 +33,6 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 _FLIPPED = {"eq": "eq", "ne": "ne", "gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}
 _DEEPEST = 100
 _EARTH = 6371.0088
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """What a definition says of a field, as far as filters care."""
-
-    type: str
-    filterable: bool = True
-    fields: Mapping[str, Field] = field(default_factory=dict)
-
-    @property
-    def item(self) -> str:
-        """The type of one element of a collection, of the field itself if it is none."""
-        return self.type.removeprefix("Collection(").removesuffix(")")
-
-    @property
-    def collection(self) -> bool:
-        """Say whether there are several values."""
-        return self.type.startswith("Collection(")
 
 
 @dataclass(frozen=True, slots=True)

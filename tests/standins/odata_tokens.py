@@ -1,10 +1,10 @@
-"""The words of the filter language: tokens and constants."""
+"""The words of the filter language: fields, tokens and constants."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,25 @@ _NUMBERS = ("Edm.Int32", "Edm.Int64", "Edm.Double", "Edm.Single")
 
 class BadFilter(ValueError):
     """The service would not take this filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a definition says of a field, as far as filters care."""
+
+    type: str
+    filterable: bool = True
+    fields: Mapping[str, Field] = field(default_factory=dict)
+
+    @property
+    def item(self) -> str:
+        """The type of one element of a collection, of the field itself if it is none."""
+        return self.type.removeprefix("Collection(").removesuffix(")")
+
+    @property
+    def collection(self) -> bool:
+        """Say whether there are several values."""
+        return self.type.startswith("Collection(")
 
 
 @dataclass(frozen=True, slots=True)
