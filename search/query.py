@@ -19,7 +19,7 @@ Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
 class Query:
     """What to find. `text` is matched against all words of an image; the rest narrows it down, all together.
 
-    Words of an image are those of its caption, tags, objects, categories and name, and of the text that was read in it.
+    Words of an image are those of its caption, tags, objects, categories, properties and name, and of the text read in it.
     `tags_all` and `tags_none` are exact tag names; `confidence` is the least confidence of each of `tags_all`, or of the best
     tag when none is given. `categories` and `properties` (as `name=value`) are exact too, and each is required. `has_text` and
     `has_people` ask for images with or without; None takes both. `prefix` is of the name. Dates are of the capture time, else

@@ -10,7 +10,7 @@ KIND = 1.5
 
 CAPTION = 1.0
 TEXT = 0.75
-"""A word that was read in the image."""
+"""A word that was read in the image, or of its properties."""
 
 NAME = 0.5
 PART = 0.5

@@ -195,7 +195,7 @@ def _facets(document: SearchDocument) -> dict[str, Sequence[str]]:
 def _texts(document: SearchDocument) -> dict[str, str]:
     """Return the terms of each searchable field: stems, and for tags stems with their per cent."""
     caption, path = _stems(forms(document.caption)), _stems(forms(document.name))
-    text = _stems(forms(document.text[:_MOST_TEXT]))
+    text = _stems(forms("\n".join((document.text[:_MOST_TEXT], *document.properties))))
     kinds = [stemmed for name in (*document.categories, *document.objects) for stemmed in _kind(name)]
     exact: dict[str, int] = {}
     within: dict[str, int] = {}

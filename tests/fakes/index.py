@@ -55,7 +55,7 @@ def _matches(one: SearchDocument, query: Query) -> bool:
 def _says(one: SearchDocument, text: str) -> bool:
     if not text.strip():
         return True
-    said = (one.caption, one.name, one.text, *one.tag_names, *one.categories, *one.objects)
+    said = (one.caption, one.name, one.text, *one.tag_names, *one.categories, *one.objects, *one.properties)
     known = {stem(form) for source in said for form in forms(source)}
     wanted = asked(text)
     return bool(wanted) and all(
@@ -110,7 +110,7 @@ def _worth(one: SearchDocument, word: str) -> float:
     ]
     kind = KIND * any(stemmed in map(stem, forms(name)) for name in (*one.categories, *one.objects))
     caption = CAPTION * (stemmed in map(stem, forms(one.caption)))
-    text = TEXT * (stemmed in map(stem, forms(one.text)))
+    text = TEXT * (stemmed in map(stem, forms("\n".join((one.text, *one.properties)))))
     name = NAME * (stemmed in map(stem, forms(one.name)))
     return max(whole, default=0.0) + max(part, default=0.0) + kind + caption + text + name
 

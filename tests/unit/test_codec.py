@@ -97,3 +97,9 @@ def test_a_confidence_that_could_not_be_read_back_is_not_written(wrong: float) -
 def test_text_that_is_not_unicode_is_not_written() -> None:
     with pytest.raises(StorageFailed, match="encode cat"):
         encode(record("cat", etag="\udcff"), "cat")
+
+
+def test_records_from_before_there_were_categories_are_read() -> None:
+    body = json.loads(encode(record("x"), "k"))
+    del body["categories"], body["derived"], body["properties"]
+    assert decode(Record, json.dumps(body), "k") == record("x")

@@ -437,3 +437,67 @@ def test_a_commit_that_was_killed_at_its_last_step_does_not_block_the_next(tmp_p
     run(publish(again))
     (path / "meta.json").write_bytes(before)
     assert run(publish(again)) == [None] * 5
+
+
+RANKED = [
+    picture("1.jpg", ("harbour", 0.1)),
+    picture("2.jpg", ("old harbour", 0.1)),
+    picture("3.jpg", categories=("harbours", "boats")),
+    picture("4.jpg", caption="a harbour"),
+    picture("5.jpg", text=("no parking", "Harbour Master")),
+    picture("6.jpg", properties=(("place", "Harbour 7"),)),
+    picture("harbour.jpg"),
+    picture("boat.jpg", objects=("boat",), people=1),
+]
+
+
+def test_words_are_found_wherever_they_stand_and_tags_come_first(tmp_path: Path, run: Run) -> None:
+    async def answers() -> list[list[str]]:
+        memory = MemoryIndex()
+        await memory.publish(RANKED)
+        async with open_tantivy(tmp_path / "index") as index:
+            await index.publish(RANKED)
+            found = [await one.search(Query("harbour")) for one in (memory, index)]
+            assert [hit.score for hit in found[0].hits] == [hit.score for hit in found[1].hits]
+            return [[hit.name for hit in results.hits] for results in found]
+
+    one, other = run(answers())
+    assert sorted(one) == sorted(other)
+    assert [name for name in other if name not in {"5.jpg", "6.jpg"}] == ["1.jpg", "2.jpg", "3.jpg", "4.jpg", "harbour.jpg"]
+    assert set(other[4:6]) == {"5.jpg", "6.jpg"}, "what is read comes after a caption and before a name"
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        (Query(categories=("boats",)), ["3.jpg"]),
+        (Query(categories=("boats", "harbours")), ["3.jpg"]),
+        (Query(categories=("boats", "other")), []),
+        (Query(categories=("boat",)), []),
+        (Query(properties=("place=Harbour 7",)), ["6.jpg"]),
+        (Query(properties=("place=Harbour",)), []),
+        (Query(has_text=True), ["5.jpg"]),
+        (Query(has_people=True), ["boat.jpg"]),
+        (Query("boat", has_people=False), ["3.jpg"]),
+        (Query("boat"), ["3.jpg", "boat.jpg"]),
+    ],
+)
+def test_what_was_found_beyond_the_tags_narrows_down(tmp_path: Path, run: Run, query: Query, names: list[str]) -> None:
+    async def answer() -> list[str]:
+        async with open_tantivy(tmp_path / "index") as index:
+            await index.publish(RANKED)
+            return sorted(hit.name for hit in (await index.search(query)).hits)
+
+    assert run(answer()) == names
+
+
+def test_a_hit_shows_categories_and_properties(tmp_path: Path, run: Run) -> None:
+    async def answer() -> None:
+        async with open_tantivy(tmp_path / "index") as index:
+            await index.publish(RANKED)
+            (hit,) = (await index.search(Query(categories=("boats",)))).hits
+            assert (hit.categories, hit.properties) == (("harbours", "boats"), ())
+            (hit,) = (await index.search(Query(properties=("place=Harbour 7",)))).hits
+            assert hit.properties == ("place=Harbour 7",)
+
+    run(answer())

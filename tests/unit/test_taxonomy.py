@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from jobs.adapters.onnx_model import open_onnx
 from jobs.errors import Misconfigured
 from jobs.model import Analysis, Box, Facts, Image, Outcome, Region, Tag
+from jobs.properties import name_pattern, properties
 from jobs.taxonomy import NO_TAXONOMY, READY, categories, load, outdated, parse, ready
 from tests.conftest import Run
 from tests.pictures import picture
@@ -128,6 +130,17 @@ def test_a_file_is_found_by_its_path_and_a_ready_one_by_its_name(tmp_path: Path)
     (tmp_path / "latin.yml").write_bytes(b"name: caf\xe9")
     with pytest.raises(Misconfigured, match="UTF-8"):
         load(str(tmp_path / "latin.yml"))
+
+
+def test_the_example_of_the_documentation_reads_as_it_says() -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shoes = parse(example, "docs/operations.md")
+    assert categories(shoes, seen(("boot", 0.3))) == ("footwear",)
+    assert categories(shoes, seen(("sneaker", 0.6), ("person", 0.6))) == ("footwear", "worn")
+    assert categories(shoes, seen(("sneaker", 0.6), ("person", 0.6), ("mannequin", 0.5))) == ("footwear",)
+    (pattern,) = re.findall(r"`(\(\?P<season>[^`]*)`", text)
+    assert properties("catalog/ss26/123456-back.jpg", name_pattern(pattern)) == (("season", "ss26"), ("sku", "123456"))
 
 
 def test_only_settled_records_are_outdated() -> None:
