@@ -38,7 +38,8 @@ def texts(document: SearchDocument) -> dict[str, str]:
 def _weights(document: SearchDocument) -> dict[str, float]:
     """Return what each word of the document is worth. Of tags that say the same, the surest counts, once."""
     kinds = " ".join((*document.categories, *document.objects))
-    plain = ((document.caption, CAPTION), (kinds, KIND), (document.text[:MOST_TEXT], TEXT), (document.name, NAME))
+    read = "\n".join((document.text[:MOST_TEXT], *document.properties))
+    plain = ((document.caption, CAPTION), (kinds, KIND), (read, TEXT), (document.name, NAME))
     weights: dict[str, float] = {}
     for text, worth in plain:
         for form in forms(text):

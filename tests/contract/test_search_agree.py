@@ -84,6 +84,7 @@ QUERIES = [
     Query(properties=("it's=a=b",)),
     Query(has_text=True, has_people=False),
     Query("welcome", has_people=True),
+    Query("ss26"),
     Query(prefix="a/"),
     Query(prefix="a"),
     Query(prefix="q\"uo'te\n"),
