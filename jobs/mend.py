@@ -228,9 +228,9 @@ async def _bury(work: Work, records: Sequence[Record], *, name: str) -> None:
     graves = [replace(decide.gone(record, now=run.now()), run_id=run.run_id) for record in records]
     buried = [one for one in await write(work.ports.ledger, graves, policy) if one is not None]
     run.counts.settle(Outcome.GONE, len(buried))
-    if work.hold.lost:
-        raise LeaseLost("publish", work.place.key, "another process took the source over")
     await publish(buried, ledger=work.ports.ledger, index=work.ports.index, run=run)
+    if work.hold.lost:
+        raise LeaseLost("delete", work.place.key, "another process took the source over")
     await retry(partial(work.ports.state.remove, OpenPage, key, opened), policy)
 
 

@@ -208,7 +208,8 @@ async def settle_page(work: Work, blobs: Sequence[Blob], *, name: str) -> bool:
     """Take blobs through claim, answer, store and publish; say whether all of them were reached.
 
     Those that are settled and have categories of another taxonomy get new ones on the way. While the page is open, a takeover
-    knows what to publish again.
+    knows what to publish again. What was stored is published also when the lease is lost by now: the page may have been taken
+    over before, and publishing only ever shows the newest revision.
     """
     found = await triage(blobs, parts=work.parts, run=work.run)
     if not found.ids:
@@ -219,9 +220,9 @@ async def settle_page(work: Work, blobs: Sequence[Blob], *, name: str) -> bool:
     renewed = await renew(found.behind, ledger=work.ports.ledger, run=work.run)
     taken = await claim(found.taken, parts=work.parts, run=work.run)
     records = await settle(taken, parts=work.parts, run=work.run)
-    if work.hold.lost:
-        raise LeaseLost("publish", work.place.key, "another process took the source over")
     await publish([*renewed, *records], ledger=work.ports.ledger, index=work.ports.index, run=work.run)
+    if work.hold.lost:
+        raise LeaseLost("settle", work.place.key, "another process took the source over")
     if len(records) < len(taken) and work.run.halted is not None:
         raise work.run.halted
     await retry(partial(work.ports.state.remove, OpenPage, key, opened), policy)

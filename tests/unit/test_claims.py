@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from jobs import decide
 from jobs.audit import audit
 from jobs.errors import LeaseHeld
-from jobs.model import Blob, Claim, Lease, Outcome, Record, Scan
+from jobs.hashes import PREFIX
+from jobs.model import Analysis, Blob, Claim, Image, Lease, OpenPage, Outcome, Record, Scan
 from jobs.ports import D
 from jobs.sweep import sweep
 from jobs.taxonomy import NO_TAXONOMY
@@ -19,7 +21,7 @@ from tests.fakes.classifier import answer
 from tests.fakes.index import MemoryIndex
 from tests.fakes.store import MemoryStore
 from tests.simulation.loop import VirtualLoop
-from tests.unit.shop_kit import DAY, TERMS, Shop, Watched, adds_up, opened
+from tests.unit.shop_kit import DAY, TERMS, Shop, Till, Watched, adds_up, opened
 
 
 @pytest.fixture
@@ -58,6 +60,18 @@ class Reading(Watched):
     async def read(self, blob: Blob, *, limit: int | None = None) -> bytes:
         self.read_names.append(blob.name)
         return await super().read(blob, limit=limit)
+
+
+class Losing(MemoryStore):
+    """A store in which another process takes the lease as soon as a result is stored, and which takes its time to say so."""
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Record | None]:
+        stored = await super().write(records)
+        if any(record.outcome is Outcome.CLASSIFIED for record in records):
+            key = next(key for kind, key in self.documents if kind == "Lease" and not key.startswith(PREFIX))
+            self.documents["Lease", key] = (Lease("another:1:b", 2, self._clock() + DAY), "another's")
+            await asyncio.sleep(TERMS.lease_seconds)
+        return stored
 
 
 class Freezing(Watched):
@@ -172,3 +186,42 @@ def test_a_document_that_another_took_away_meanwhile_is_published_again(shop: Sh
     shop.sweep()
     assert shop.found() == {name}
     assert shop.record(name).unpublished is None
+
+
+def test_what_a_dead_run_had_claimed_is_settled_by_the_sweep_that_takes_over(shop: Shop) -> None:
+    blob = shop.source.put("a.jpg", b"one")
+    _claimed(shop.store, blob, shop)
+    shop.run(shop.store.put(f"{shop.source.key}||b|1", OpenPage("another:1:b", (blob.id,)), None))
+    shop.sweep()
+    assert shop.outcomes() == {"a.jpg": Outcome.CLASSIFIED}
+
+
+class Overwriting(Till):
+    """A classifier during whose call the blob becomes another version, which another process claims."""
+
+    shop: Shop
+
+    async def classify(self, image: Image) -> Analysis:
+        blob = self.shop.source.put(image.name, b"new")
+        mark = Claim("another:1:b", blob.etag, self.asked, self.shop.loop.now() + DAY)
+        record = self.shop.store.records[blob.id]
+        assert await self.shop.store.write([decide.claim(blob, record, mark, run_id="b")]) != [None]
+        return await super().classify(image)
+
+
+def test_an_answer_that_comes_too_late_for_its_version_is_kept_for_its_bytes(shop: Shop) -> None:
+    till = Overwriting()
+    till.shop = shop
+    shop.source.put("a.jpg", b"old")
+    shop.sweep(till=till)
+    shop.source.put("b.jpg", b"old")
+    assert shop.sweep().calls == 0
+    assert shop.outcomes() == {"a.jpg": Outcome.DEFERRED, "b.jpg": Outcome.REUSED}
+
+
+def test_what_was_stored_is_published_also_when_the_lease_is_lost(shop: Shop) -> None:
+    shop.source.put("a.jpg", b"one")
+    shop.store = Losing(shop.loop.now)
+    report = shop.sweep()
+    assert report.status == "stopped"
+    assert shop.found() == {"a.jpg"}
