@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from re import Pattern
 from urllib.parse import unquote
 
@@ -76,13 +77,13 @@ def _segment(root: etree._Element, source: str, pattern: Pattern[str] | None) ->
         by_folder = by_folder or kind is not None
         if kind == "directory":
             continue
-        metadata = {item.tag: item.text or "" for item in parts.get("Metadata", ())}
-        tagged = _tags(parts.get("Tags"))
-        if is_folder(metadata):
+        metadata = {item.tag: item.text or "" for item in parts["Metadata"]} if "Metadata" in parts else {}
+        if metadata and is_folder(metadata):
             entries.append(Odd(name, "the mark of a folder"))
-        else:
-            came_with = properties(name, pattern, metadata, tagged) if pattern or metadata or tagged else ()
-            entries.append(_blob(source, name, facts, came_with))
+            continue
+        tagged = _tags(parts["Tags"]) if "Tags" in parts else {}
+        came_with = properties(name, pattern, metadata, tagged) if pattern or metadata or tagged else ()
+        entries.append(_blob(source, name, facts, came_with))
     return Segment(tuple(entries), tuple(folders), root.findtext("NextMarker") or None, by_folder)
 
 
@@ -108,12 +109,10 @@ def _name(node: etree._Element) -> str:
 
 def is_folder(metadata: Mapping[str, str]) -> bool:
     """Say whether metadata are those by which Hadoop and hierarchical accounts mark a folder."""
-    return bool(metadata) and any(key.lower() == "hdi_isfolder" and value.lower() == "true" for key, value in metadata.items())
+    return any(key.lower() == "hdi_isfolder" and value.lower() == "true" for key, value in metadata.items())
 
 
-def _tags(node: etree._Element | None) -> dict[str, str]:
-    if node is None:
-        return {}
+def _tags(node: etree._Element) -> dict[str, str]:
     return {tag.findtext("Key") or "": tag.findtext("Value") or "" for tag in node.iterfind("TagSet/Tag")}
 
 
@@ -125,6 +124,7 @@ def tags(body: bytes, source: str) -> dict[str, str]:
         raise Transient("head", source, "the answer names no tags") from error
 
 
+@lru_cache(maxsize=4096)  # whole pages share a few seconds
 def http_date(text: str) -> datetime:
     """Return the time that an HTTP header names, as in `Sun, 06 Nov 1994 08:49:37 GMT`. Raises ValueError or KeyError."""
     if len(text) != 29 or not text.endswith(" GMT"):  # noqa: PLR2004 the one length of RFC 1123
@@ -136,8 +136,10 @@ def http_date(text: str) -> datetime:
 
 def md5(text: str | None) -> str | None:
     """Return a Content-MD5 as `md5:` and hex digits, None when there is none that could be one."""
+    if not text:
+        return None
     try:
-        digest = binascii.a2b_base64(text or "", strict_mode=True)
+        digest = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error:
         return None
     return f"md5:{digest.hex()}" if len(digest) == 16 else None  # noqa: PLR2004 bytes of an MD5

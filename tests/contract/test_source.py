@@ -280,7 +280,7 @@ def test_head_and_listing_tell_the_same_version(play: Play) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing", "a", "a/", "a/x", "a.jpg/", "a.jpg/x", "/a.jpg", "./a.jpg", "a/../a.jpg", "a//x.jpg", ""]
+    "name", ["nothing", "a", "a/", "a/x", "a.jpg/", "a.jpg/x", "/a.jpg", "./a.jpg", "a/../a.jpg", "a//x.jpg", "a\\x.jpg", ""]
 )
 def test_head_of_what_is_no_blob_is_none(play: Play, name: str) -> None:
     async def scenario(world: World) -> None:

@@ -78,9 +78,11 @@ def test_ranges_side_by_side_list_the_same(names: set[str], order: Order, after:
     assert _listed(BlobService(sorted(names), order), span, shards=shards) == _expected(names, span)
 
 
-def test_hierarchical_accounts_are_listed_folder_by_folder_in_ranges_too() -> None:
+@pytest.mark.parametrize("seed", range(8))  # some begin with empty segments, which tell nothing of the account
+@pytest.mark.parametrize("shards", [1, 3])
+def test_hierarchical_accounts_are_listed_folder_by_folder_in_ranges_too(seed: int, shards: int) -> None:
     names = {"A/x", "A/y/z", "A-B", "A.jpg", "B"}
-    assert _listed(BlobService(sorted(names), by_folder), Span(), shards=3) == ["A-B", "A.jpg", "A/x", "A/y/z", "B"]
+    assert _listed(BlobService(sorted(names), by_folder, seed=seed), Span(), shards=shards) == ["A-B", "A.jpg", "A/x", "A/y/z", "B"]
 
 
 def test_a_container_is_cut_where_its_names_part() -> None:
