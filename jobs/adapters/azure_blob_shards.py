@@ -77,7 +77,8 @@ class _Probe:
         self.left -= 1
         found = await self.names.peek(start, stem)
         self.by_folder = self.by_folder or found.by_folder
-        return found.entries[0].name if found.entries else None
+        name = found.entries[0].name if found.entries else None
+        return name if name is not None and name >= start else None  # a service that knows no start lists from the beginning
 
 
 async def _common(probe: _Probe, stem: str) -> str | None:
