@@ -15,7 +15,7 @@ done; \
 echo "imagesweep needs Python 3.11, 3.12 or 3.13" >&2; exit 1
 endef
 
-.PHONY: help run test check simulate kills bench quality lock clean
+.PHONY: help run test check simulate defects kills bench quality lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: check ## everything that must hold: lint, types, layers, all tests
 
 simulate: .venv/dev ## SEEDS=100000 simulated worlds, on all cores
 	$(PY) -m tests.simulation $(or $(SEEDS),2000)
+
+defects: .venv/dev ## plant known defects, one at a time, and show what kills each
+	$(PY) -m tests.defects --all
 
 check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
 	.venv/bin/ruff format --check .

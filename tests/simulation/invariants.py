@@ -55,6 +55,15 @@ def stays_settled(shop: Shop, record: Record, *, passed: float | None) -> None:
         demand(_settled_or_deferred(record, found[0].etag), message)
 
 
+def newest_version_stands(shop: Shop, former: Record | None, record: Record) -> None:
+    """Whoever knew an older version stores nothing about it over a record of the version that is there."""
+    found = shop.blobs.get(record.name)
+    if former is None or found is None or former.etag != found[0].etag or record.outcome is Outcome.DEFERRED:
+        return
+    message = f"{record.name} was known as {former.etag}, which it is, and was stored as {record.outcome} as {record.etag}"
+    demand(record.etag == former.etag, message)
+
+
 def _settled_or_deferred(record: Record | None, etag: str) -> bool:
     """Say whether nothing is left to a listing: a deferred blob is asked for as it is then, whatever version was deferred."""
     if record is None or record.outcome in (None, Outcome.GONE):

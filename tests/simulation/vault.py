@@ -42,10 +42,12 @@ class Vault(MemoryStore):
             raise
 
     def _write(self, record: Record) -> Record | None:
+        former = self.records.get(record.id)
         stored = super()._write(record)
         if stored is not None and stored.source == self._shop.key:
             self._hazards["archived blob deferred"] += bool(stored.failure) and stored.failure.failure_class == "archived"
             with self.noting():
+                invariants.newest_version_stands(self._shop, former, stored)
                 invariants.stays_settled(self._shop, stored, passed=self._passed)
         return stored
 
