@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from jobs import hashes
+from jobs import hashes, telemetry
 from jobs.errors import Halted, SweepError, Transient
 from jobs.model import Analysis, Image
 from jobs.retry import retry
@@ -75,13 +75,14 @@ async def _claim(name: str, content_hash: str, *, parts: Parts, run: Run) -> Non
 
 async def _call(image: Image, *, parts: Parts, run: Run) -> Analysis:
     """Make one call, which counts, within its time."""
-    await run.throttle.pace()
-    if not run.spend():
-        raise Halted("classify", image.name, "the run admits no more calls")
-    try:
-        async with asyncio.timeout(run.terms.call_seconds):
-            analysis = await parts.classifier.classify(image)
-    except TimeoutError as error:
-        raise Transient("classify", image.name, "no answer in time", unknown=True, failure_class="timeout") from error
+    async with run.throttle.call(run.admits):
+        if not run.spend():
+            raise Halted("classify", image.name, "the run admits no more calls")
+        try:
+            with telemetry.span("call", blob=image.name, bytes=len(image.data)):
+                async with asyncio.timeout(run.terms.call_seconds):
+                    analysis = await parts.classifier.classify(image)
+        except TimeoutError as error:
+            raise Transient("classify", image.name, "no answer in time", unknown=True, failure_class="timeout") from error
     run.fared(None)
     return analysis

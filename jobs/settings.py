@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     decode_seconds: float = Field(
         20.0, gt=0, description="Time for a batch of eight images in a worker; what hangs longer is dead."
     )
-    calls_per_second: float | None = Field(None, gt=0, description="Ceiling of classifier calls a second.")
+    calls_per_second: float | None = Field(None, gt=0, allow_inf_nan=False, description="Ceiling of classifier calls a second.")
     call_seconds: float = Field(60.0, gt=0, description="Time for one classifier call.")
     attempts: int = Field(5, ge=1, description="Attempts at a blob over several sweeps before it is a dead letter.")
     lookback: Span = Field(timedelta(minutes=15), description="Overlap below the watermark, in seconds or as ISO 8601 (PT15M).")
@@ -97,6 +97,15 @@ class Settings(BaseSettings):
         "", description="Categories of your own: the name of a ready taxonomy or the path of a file; none: no categories."
     )
     name_pattern: str = Field("", description="Regular expression; what its named groups find in a name become properties.")
+    slice_seconds: float = Field(
+        480.0, gt=0, description="Time for one call of the function app; what is in flight at its end comes on top."
+    )
+    sweep_calls: int | None = Field(
+        None, ge=1, description="Budget of classifier calls for one sweep of the function app, in all its slices; none: no bound."
+    )
+    http_auth: Literal["key", "entra"] = Field(
+        "key", description="Who may call the function app: holders of its key, or those that App Service Authentication let in."
+    )
     guard_calls: int = Field(1000, ge=0, description="Paid calls ahead from which a sweep asks for --yes or --max-calls.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import uuid
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from jobs import decide, hashes
+from jobs import decide, hashes, telemetry
 from jobs.errors import Conflict, Halted, LeaseHeld, LeaseLost, Misconfigured, SweepError, Transient
 from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
@@ -24,7 +25,7 @@ from jobs.renew import renew
 from jobs.retry import Policy, retry
 from jobs.run import Counts, Parts, Run, Terms
 from jobs.settle import claim, settle, triage
-from jobs.throttle import Throttle
+from jobs.throttle import FIRST, Throttle
 from jobs.write import put, write
 
 log = logging.getLogger("imagesweep")
@@ -109,7 +110,9 @@ async def conduct(
     owner = f"{socket.gethostname()}:{os.getpid()}:{run_id}"
     state, policy = ports.state, terms.retry
     hold = await acquire(state, ports.clock, key=key, owner=owner, seconds=terms.lease_seconds, policy=policy, sole=control.sole)
-    throttle = Throttle(concurrency=terms.concurrency, max_bytes=terms.max_flying_bytes, per_second=terms.per_second)
+    first = FIRST if ports.classifier.price else math.inf
+    bounds = {"concurrency": terms.concurrency, "max_bytes": terms.max_flying_bytes}
+    throttle = Throttle(**bounds, per_second=terms.per_second, first=first)
 
     def covered() -> bool:
         return hold.left() > terms.call_seconds
@@ -129,8 +132,9 @@ async def conduct(
         place = await _place(state, key, hold, policy)
         work = Work(ports, run, hold, place)
         try:
-            await take_over(work)
-            status = await body(work)
+            with telemetry.span("slice", job=job, source=ports.source.key, run=run_id):
+                await take_over(work)
+                status = await body(work)
         except SweepError as error:
             run.halt(error)
         if run.halted is not None:
@@ -139,7 +143,8 @@ async def conduct(
         report = _report(work, job=job, status=status, started=started, seconds=loop.time() - begun, ru=ru)
         with suppress(SweepError):
             await put(state, f"{key}|{run_id}", report, None, policy)
-    log.info("run.end", extra=asdict(report))
+    telemetry.reported(report, hold.now())
+    log.info("run.end", extra={"report": asdict(report)})
     return report
 
 
@@ -211,6 +216,11 @@ async def settle_page(work: Work, blobs: Sequence[Blob], *, name: str) -> bool:
     knows what to publish again. What was stored is published also when the lease is lost by now: the page may have been taken
     over before, and publishing only ever shows the newest revision.
     """
+    with telemetry.span("page", page=name, blobs=len(blobs)):
+        return await _settle_page(work, blobs, name)
+
+
+async def _settle_page(work: Work, blobs: Sequence[Blob], name: str) -> bool:
     found = await triage(blobs, parts=work.parts, run=work.run)
     if not found.ids:
         return True
