@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from jobs.model import Record, Tag
+from jobs.model import Facts, Record, Tag
 
 SURE = 0.5
 """The least confidence of a person that counts: detectors list what they are hardly sure of as well."""
 
 _FULL = 10**9
+_MILLION = 10**6
 _TOP = 2**30 - 1
 
 
@@ -22,8 +23,9 @@ class SearchDocument:
     `best` is the highest confidence of a tag, 0 without one. `date` is the capture time, else the blob's change, and `year` is
     that date's. `categories` are in the order of their taxonomy; `properties` are those of the blob as `name=value`. `text` is
     what was read in the image, line by line; `objects` are distinct names of what was found in it, `people` the number of those
-    found with some certainty. `latitude` and `longitude` are in degrees, both or neither. `classifier` is the fingerprint that
-    was asked; `embedding` is little-endian float32, L2-normalised. `etag` names the version that all of it is true of.
+    found with some certainty. `latitude` and `longitude` are in degrees, both of a place on earth or neither. `classifier` is
+    the fingerprint that was asked; `embedding` is little-endian float32, L2-normalised. `etag` names the version that all of
+    it is true of.
     """
 
     id: str
@@ -71,6 +73,7 @@ def document(record: Record) -> SearchDocument:
     if found is None:
         raise ValueError(f"{record.name} has no analysis to show")
     date = found.facts.taken or record.modified
+    latitude, longitude = _place(found.facts)
     return SearchDocument(
         id=record.id,
         source=record.source,
@@ -93,8 +96,8 @@ def document(record: Record) -> SearchDocument:
         text="\n".join(line.text for line in found.text),
         objects=tuple(dict.fromkeys(region.name for region in found.objects)),
         people=sum(region.confidence >= SURE for region in found.people),
-        latitude=found.facts.latitude,
-        longitude=found.facts.longitude,
+        latitude=latitude,
+        longitude=longitude,
         classifier=record.asked,
         rev=record.rev,
         etag=record.analysed or record.etag,
@@ -105,3 +108,17 @@ def document(record: Record) -> SearchDocument:
 def grade(confidence: float) -> int:
     """Return a confidence in billionths, below 2**30: the grain at which an index compares it with what a query asks for."""
     return min(max(round(min(confidence, 2.0) * _FULL), 0), _TOP)
+
+
+def micro(degrees: float) -> int:
+    """Return degrees in millionths, about a tenth of a metre: the grain at which places are compared."""
+    return round(degrees * _MILLION)
+
+
+def _place(facts: Facts) -> tuple[float, float] | tuple[None, None]:
+    """Return latitude and longitude, nothing for what a camera made up."""
+    if facts.latitude is None or facts.longitude is None:
+        return None, None
+    if not (abs(facts.latitude) <= 90 and abs(facts.longitude) <= 180):  # noqa: PLR2004  # degrees
+        return None, None
+    return facts.latitude, facts.longitude

@@ -9,10 +9,32 @@ from typing import Literal, Protocol
 
 from jobs.model import Tag
 
-FACETS = ("tags", "categories", "folder", "format", "colours", "camera", "year", "properties", "objects")
+FACETS = ("tags", "categories", "folder", "format", "colours", "camera", "year", "properties", "objects", "classifier")
 """Fields that can be counted."""
 
 Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of the earth between two parallels and two meridians, in degrees, edges included.
+
+    Where `west` is greater than `east` it reaches over the date line.
+    """
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A circle on the earth: degrees of its centre, kilometres of its radius. Its edge is true to one per cent of the radius."""
+
+    latitude: float
+    longitude: float
+    kilometres: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +42,42 @@ class Query:
     """What to find. `text` is matched against all words of an image; the rest narrows it down, all together.
 
     Words of an image are those of its caption, tags, objects, categories, properties and name, and of the text read in it.
-    `tags_all` and `tags_none` are exact tag names; `confidence` is the least confidence of each of `tags_all`, or of the best
-    tag when none is given. `categories` and `properties` (as `name=value`) are exact too, and each is required. `has_text` and
-    `has_people` ask for images with or without; None takes both. `prefix` is of the name. Dates are of the capture time, else
-    of the blob's change: `after` inclusive, `before` exclusive. Sizes are in bytes, inclusive. `page` counts from 1.
+    `phrases` are words that stand side by side in one of these, spelled just so (but for case and accents). `words_none` and
+    `phrases_none` must not occur. Tags are exact names: each of `tags_all`, one of `tags_any`, none of `tags_none`; `confidence`
+    is the least confidence of those that are asked for, or of the best tag when none is. `categories`, `colours`, `objects` and
+    `properties` (as `name=value`) are exact too, and each is required; of `folders`, `formats`, `cameras` and `classifiers` one
+    is enough. `has_text` and `has_people` ask for images with or without; None takes both. `prefix` is of the name. Dates are of
+    the capture time, else of the blob's change: `after` inclusive, `before` exclusive. Sizes are in bytes and sides in pixels,
+    inclusive. `area` and `near` find only what knows its place. `page` counts from 1.
     """
 
     text: str = ""
+    phrases: tuple[str, ...] = ()
+    words_none: tuple[str, ...] = ()
+    phrases_none: tuple[str, ...] = ()
     tags_all: tuple[str, ...] = ()
+    tags_any: tuple[str, ...] = ()
     tags_none: tuple[str, ...] = ()
     confidence: float = 0.0
     prefix: str = ""
+    folders: tuple[str, ...] = ()
     after: datetime | None = None
     before: datetime | None = None
     formats: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    classifiers: tuple[str, ...] = ()
     min_size: int | None = None
     max_size: int | None = None
+    min_width: int | None = None
+    min_height: int | None = None
     categories: tuple[str, ...] = ()
     properties: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
     has_text: bool | None = None
     has_people: bool | None = None
+    area: Area | None = None
+    near: Near | None = None
     facets: tuple[str, ...] = ("tags", "folder", "format")
     facet_limit: int = 10
     sort: Sort = "relevance"

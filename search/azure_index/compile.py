@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from jobs.errors import Misconfigured
-from search.azure_index.weights import BORDER
-from search.document import grade
-from search.query import FACETS, Query, Sort
+from search.document import grade, micro
+from search.earth import rectangles
+from search.phrases import BORDER, spelled
+from search.query import FACETS, Area, Query, Sort
 from search.scoring import MOST_WORDS, PART
 from search.words import Word, asked, words
 
@@ -46,12 +47,10 @@ def compiled(query: Query) -> dict[str, object] | None:
     """Return the request for a checked query, None for one that nothing can match. Raises Misconfigured for too many words."""
     wanted = asked(query.text)
     clauses = list(_filters(query))
-    if (query.text.strip() and not wanted) or None in clauses:
+    if (query.text.strip() and not wanted) or None in clauses or not all(map(spelled, query.phrases)):
         return None
-    if sum(len(word.forms) for word in wanted) > CLAUSES:
-        raise Misconfigured("search", "text", f"it has more than {CLAUSES:,} words", hint="Ask for fewer.")
     body: dict[str, object] = {
-        "search": _text(query.text, wanted) if wanted else "*",
+        "search": _search(query, wanted),
         "queryType": "full",
         "searchMode": "any",
         "scoringStatistics": "global",
@@ -119,15 +118,25 @@ def encodable(text: str) -> bool:
 def _filters(query: Query) -> Iterator[str | None]:
     """Yield what has to hold, all together; None for what cannot hold."""
     every = {"tag_names": query.tags_all, "categories": query.categories, "properties": query.properties}
+    every |= {"colours": query.colours, "objects": query.objects}
     for field, values in every.items():
         yield from (_having(field, value) for value in values)
+    if query.tags_any:
+        yield _either(_having("tag_names", tag) for tag in query.tags_any)
     yield from (f"not {_having('tag_names', tag)}" for tag in query.tags_none if encodable(tag))
     yield from _confident(query)
     if query.prefix:
         yield _prefix(query.prefix)
-    if query.formats:
-        yield _one_of("format", query.formats)
+    some = {"folder": query.folders, "format": query.formats, "camera": query.cameras, "classifier": query.classifiers}
+    for field, values in some.items():
+        if values:
+            yield _either(f"{field} eq {literal(value)}" if encodable(value) else None for value in values)
     yield from _ranges(query)
+    if query.area is not None:
+        yield _either(_within(area) for area in rectangles(query.area))
+    if query.near is not None:
+        centre = f"geography'POINT({query.near.longitude:.7f} {query.near.latitude:.7f})'"
+        yield f"geo.distance(location, {centre}) le {query.near.kilometres:.6f}"
 
 
 def _ranges(query: Query) -> Iterator[str]:
@@ -135,8 +144,8 @@ def _ranges(query: Query) -> Iterator[str]:
         yield f"date_micros ge {micros(query.after)}"
     if query.before is not None:
         yield f"date_micros lt {micros(query.before)}"
-    if query.min_size is not None:
-        yield f"size ge {_fit(query.min_size)}"
+    least = {"size": query.min_size, "width": query.min_width, "height": query.min_height}
+    yield from (f"{field} ge {_fit(bound)}" for field, bound in least.items() if bound is not None)
     if query.max_size is not None:
         yield f"size le {_fit(query.max_size)}"
     for field, wanted in {"has_text": query.has_text, "has_people": query.has_people}.items():
@@ -144,14 +153,30 @@ def _ranges(query: Query) -> Iterator[str]:
             yield f"{field} eq {'true' if wanted else 'false'}"
 
 
-def _confident(query: Query) -> Iterator[str]:
+def _within(area: Area) -> str:
+    """Return the condition for one rectangle that does not reach over the date line."""
+    south, west, north, east = map(micro, (area.south, area.west, area.north, area.east))
+    latitude = f"latitude ge {_degrees(south - 0.5)} and latitude le {_degrees(north + 0.5)}"
+    return f"({latitude} and longitude ge {_degrees(west - 0.5)} and longitude le {_degrees(east + 0.5)})"
+
+
+def _degrees(micros_: float) -> str:
+    return f"{micros_ / 1e6:.7f}"
+
+
+def _confident(query: Query) -> Iterator[str | None]:
     if not query.confidence > 0:
         return
     least = f"{(grade(query.confidence) - 0.5) / 1e9:.10f}"
-    if not query.tags_all:
+    if not query.tags_all and not query.tags_any:
         yield f"best ge {least}"
-    for tag in filter(encodable, query.tags_all):
-        yield f"tags/any(t: t/name eq {literal(tag)} and t/confidence ge {least})"
+    yield from (_sure(tag, least) for tag in query.tags_all)
+    if query.tags_any:
+        yield _either(_sure(tag, least) for tag in query.tags_any)
+
+
+def _sure(tag: str, least: str) -> str | None:
+    return f"tags/any(t: t/name eq {literal(tag)} and t/confidence ge {least})" if encodable(tag) else None
 
 
 def _prefix(prefix: str) -> str | None:
@@ -166,9 +191,30 @@ def _having(field: str, value: str) -> str | None:
     return f"{field}/any(t: t eq {literal(value)})" if encodable(value) else None
 
 
-def _one_of(field: str, values: Sequence[str]) -> str | None:
-    some = [f"{field} eq {literal(value)}" for value in values if encodable(value)]
+def _either(conditions: Iterable[str | None]) -> str | None:
+    """Return the condition that one of these holds; None if none of them can."""
+    some = [condition for condition in conditions if condition]
     return f"({' or '.join(some)})" if some else None
+
+
+def _search(query: Query, wanted: Sequence[Word]) -> str:
+    """Return the search text: what has to be said, what must not be, and what moves documents up."""
+    refused = [word for text in query.words_none for word in asked(text)]
+    phrases = [f"+{_phrase(phrase)}" for phrase in query.phrases]
+    phrases += [f"-{_phrase(phrase)}" for phrase in query.phrases_none if spelled(phrase)]
+    count = sum(len(word.forms) for word in (*wanted, *refused)) + len(phrases)
+    if count > CLAUSES:
+        raise Misconfigured("search", "text", f"it has more than {CLAUSES:,} words", hint="Ask for fewer.")
+    parts = [*phrases, *(f"-{_said(word)}" for word in refused)]
+    if wanted:
+        parts.append(_text(query.text, wanted))
+    if not parts:
+        return "*"
+    return " ".join([f"+said:{BORDER}{_SLIGHT}", *parts])
+
+
+def _phrase(phrase: str) -> str:
+    return f'said:"{" ".join(spelled(phrase))}"{_SLIGHT}'
 
 
 def _text(text: str, wanted: Sequence[Word]) -> str:
@@ -177,15 +223,15 @@ def _text(text: str, wanted: Sequence[Word]) -> str:
     whole = [word.whole for word in words(text)]
     if 1 < len(whole) <= MOST_WORDS:
         worth.append(f'whole:"{" ".join((BORDER, *whole, BORDER))}"^{_FAR}')
-    return " ".join([*map(_required, wanted), *worth])
+    return " ".join([*(f"+{_said(word)}" for word in wanted), *worth])
 
 
-def _required(word: Word) -> str:
+def _said(word: Word) -> str:
     """Return the condition that a word, or all its parts, occur."""
     if not word.parts:
-        return f"+words:{word.whole}{_SLIGHT}"
+        return f"words:{word.whole}{_SLIGHT}"
     parts = " ".join(f"+words:{part}{_SLIGHT}" for part in word.parts)
-    return f"+(words:{word.whole}{_SLIGHT} ({parts}))"
+    return f"(words:{word.whole}{_SLIGHT} ({parts}))"
 
 
 def _shares(word: Word) -> Iterable[tuple[str, float]]:

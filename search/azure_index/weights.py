@@ -13,25 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from search.document import SearchDocument
+from search.phrases import BORDER, MOST_TEXT, said
 from search.scoring import CAPTION, KIND, NAME, TEXT, exact, step, within
 from search.words import forms, words
-
-BORDER = "_"
-"""Before and after a whole tag: `search.words` never yields an underscore."""
-
-MOST_TEXT = 100_000
-"""Characters read in one image that can be searched."""
 
 _UNIT = 0.25
 
 
 def texts(document: SearchDocument) -> dict[str, str]:
-    """Return the texts of the fields `words`, `weighed` and `whole`."""
+    """Return the texts of the fields `words`, `weighed`, `whole` and `said` (see `search.phrases`)."""
     weights = _weights(document)
     return {
         "words": " ".join(weights),
         "weighed": " ".join(" ".join([word] * round(weight / _UNIT)) for word, weight in weights.items()),
         "whole": " ".join(_whole(document)),
+        "said": said(document),
     }
 
 

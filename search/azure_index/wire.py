@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from jobs.model import Tag
 from search.azure_index.compile import encodable, key, micros, moment
 from search.azure_index.weights import texts
-from search.document import SearchDocument
+from search.document import SearchDocument, micro
 from search.query import Hit
 
 DOCUMENT = 16_000_000
@@ -95,6 +95,8 @@ def _body(document: SearchDocument) -> dict[str, object]:
         "colours": document.colours,
         "camera": document.camera,
         "location": _point(document.latitude, document.longitude),
+        "latitude": _degrees(document.latitude),
+        "longitude": _degrees(document.longitude),
         "classifier": document.classifier,
         "etag": document.etag,
         "rev": document.rev,
@@ -102,10 +104,15 @@ def _body(document: SearchDocument) -> dict[str, object]:
 
 
 def _point(latitude: float | None, longitude: float | None) -> dict[str, object] | None:
-    """Return a place on earth; None for what a camera made up, which the service would refuse the whole document for."""
-    if latitude is None or longitude is None or not (abs(latitude) <= 90 and abs(longitude) <= 180):  # noqa: PLR2004  # degrees
+    """Return a place on earth as the service takes it."""
+    if latitude is None or longitude is None:
         return None
     return {"type": "Point", "coordinates": [longitude, latitude]}
+
+
+def _degrees(degrees: float | None) -> float | None:
+    """Return degrees at the grain at which they are compared."""
+    return None if degrees is None else micro(degrees) / 1e6
 
 
 def _vector(document: SearchDocument, dimensions: int | None) -> dict[str, object]:

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tantivy import FieldType, Occur, Query, Schema
 
-from search.document import grade
+from search.document import grade, micro
+from search.earth import rectangles
+from search.phrases import spelled
+from search.query import Area
 from search.query import Query as Asked
 from search.scoring import CAPTION, KIND, MOST_WORDS, NAME, PART, STEPS, TEXT, exact, within
 from search.tantivy_index.schema import boundary, encodable, micros, phrase, stem, sure
@@ -21,7 +24,7 @@ def compiled(schema: Schema, query: Asked) -> tuple[Query, Query]:
     if query.text.strip() and not wanted:
         return Query.empty_query(), Query.empty_query()
     required = [*(_found(schema, word) for word in wanted), *_required(schema, query)] or [Query.all_query()]
-    refused = [_term(schema, "tags", tag) for tag in query.tags_none if encodable(tag)]
+    refused = list(_refused(schema, query))
     clauses = [(Occur.Must, one) for one in required] + [(Occur.MustNot, one) for one in refused]
     matching = Query.const_score_query(Query.boolean_query(clauses), 0.0)
     worth = [(Occur.Should, one) for one in _worth(schema, query.text, wanted[:MOST_WORDS])]
@@ -39,17 +42,35 @@ def between(schema: Schema, field: str, low: int | None, high: int | None) -> Qu
 
 
 def _required(schema: Schema, query: Asked) -> Iterator[Query]:
-    exact_values = {"tags": query.tags_all, "categories": query.categories, "properties": query.properties}
-    for field, values in exact_values.items():
+    yield from (_phrase(schema, phrase) for phrase in query.phrases)
+    every = {"tags": query.tags_all, "categories": query.categories, "properties": query.properties}
+    every |= {"colours": query.colours, "objects": query.objects}
+    for field, values in every.items():
         yield from (term(schema, field, value) for value in values)
-    yield from _confident(schema, query)
+    some = {"tags": query.tags_any, "folder": query.folders, "format": query.formats}
+    some |= {"camera": query.cameras, "classifier": query.classifiers}
+    for field, values in some.items():
+        if values:
+            yield _any(term(schema, field, value) for value in values)
     if query.prefix:
         yield _prefix(schema, query.prefix)
-    if query.formats:
-        yield _any(term(schema, "format", name) for name in query.formats)
+    yield from _confident(schema, query)
+    yield from _measured(schema, query)
+
+
+def _refused(schema: Schema, query: Asked) -> Iterator[Query]:
+    yield from (term(schema, "tags", tag) for tag in query.tags_none)
+    yield from (_phrase(schema, phrase) for phrase in query.phrases_none)
+    yield from (_found(schema, word) for text in query.words_none for word in asked(text))
+
+
+def _measured(schema: Schema, query: Asked) -> Iterator[Query]:
     for field, (low, high) in _ranges(query).items():
         if low is not None or high is not None:
             yield between(schema, field, low, high)
+    for place in (query.area, query.near):
+        if place is not None:
+            yield _any(_within(schema, area) for area in rectangles(place))
 
 
 def _ranges(query: Asked) -> dict[str, tuple[int | None, int | None]]:
@@ -59,9 +80,26 @@ def _ranges(query: Asked) -> dict[str, tuple[int | None, int | None]]:
     return {
         "date": (after, before),
         "size": (query.min_size, query.max_size),
+        "width": (query.min_width, None),
+        "height": (query.min_height, None),
         "has_text": (query.has_text, query.has_text),
         "has_people": (query.has_people, query.has_people),
     }
+
+
+def _within(schema: Schema, area: Area) -> Query:
+    """Return a query for one rectangle that does not reach over the date line."""
+    latitude = between(schema, "latitude", micro(area.south), micro(area.north))
+    longitude = between(schema, "longitude", micro(area.west), micro(area.east))
+    return Query.boolean_query([(Occur.Must, latitude), (Occur.Must, longitude)])
+
+
+def _phrase(schema: Schema, phrase: str) -> Query:
+    """Return a query for words side by side; a phrase without words matches nothing."""
+    terms = spelled(phrase)
+    if len(terms) > 1:
+        return Query.phrase_query(schema, "said", list(terms))
+    return _term(schema, "said", terms[0]) if terms else Query.empty_query()
 
 
 def _confident(schema: Schema, query: Asked) -> Iterator[Query]:
@@ -69,11 +107,18 @@ def _confident(schema: Schema, query: Asked) -> Iterator[Query]:
     if not query.confidence > 0:
         return
     least = grade(query.confidence)
-    if not query.tags_all:
+    if not query.tags_all and not query.tags_any:
         yield between(schema, "best", least, None)
-    for tag in filter(encodable, query.tags_all):
-        low, high = sure(tag, least), sure(tag, _TOP)
-        yield Query.range_query(schema, "sure", FieldType.Unsigned, lower_bound=low, upper_bound=high)
+    yield from (_sure(schema, tag, least) for tag in query.tags_all)
+    if query.tags_any:
+        yield _any(_sure(schema, tag, least) for tag in query.tags_any)
+
+
+def _sure(schema: Schema, tag: str, least: int) -> Query:
+    if not encodable(tag):
+        return Query.empty_query()
+    held = Query.range_query(schema, "sure", FieldType.Unsigned, lower_bound=sure(tag, least), upper_bound=sure(tag, _TOP))
+    return Query.boolean_query([(Occur.Must, _term(schema, "tags", tag)), (Occur.Must, held)])
 
 
 def _prefix(schema: Schema, prefix: str) -> Query:

@@ -16,17 +16,17 @@ from itertools import chain
 from tantivy import Document, Filter, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
 from jobs.model import Tag
-from search.document import SearchDocument, grade
+from search.document import SearchDocument, grade, micro
+from search.phrases import MOST_TEXT, said
 from search.query import FACETS, Hit
 from search.scoring import step
 from search.words import forms, words
 
-VERSION = 2
+VERSION = 3
 """Grows with every change of the fields or their terms; an index of another version is to be rebuilt."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST = 60_000
-_MOST_TEXT = 100_000  # characters read in one image that can be searched: more than a printed page has
 _PIECE = re.compile(r"[^/]{0,63}/|[^/]{1,64}")
 _ID = re.compile("[0-9a-f]{15,64}")
 _STEMMER = TextAnalyzerBuilder(Tokenizer.whitespace()).filter(Filter.stemmer("english")).build()
@@ -41,7 +41,8 @@ def schema() -> Schema:
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
     for name in ("words", "exact", "within", "kinds", "caption", "text", "path"):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
-    for name in ("best", "date", "size", "tie", "has_text", "has_people"):
+    builder.add_text_field("said", tokenizer_name="whitespace", index_option="position")
+    for name in ("best", "date", "size", "tie", "has_text", "has_people", "width", "height", "latitude", "longitude"):
         builder.add_integer_field(name, fast=True, indexed=True)
     builder.add_unsigned_field("sure", fast=True, indexed=False)
     builder.add_bytes_field("stored", stored=True)
@@ -52,7 +53,7 @@ def unfit(document: SearchDocument) -> str | None:
     """Return the reason why the index will never take this document, None if it does."""
     if not _ID.fullmatch(document.id):
         return "its id is not made of hex digits"
-    texts = (document.source, document.name, document.caption, document.format, document.camera or "")
+    texts = (document.source, document.name, document.caption, document.format, document.camera or "", document.classifier)
     lists = (document.tag_names, document.colours, document.categories, document.properties, document.objects)
     for text in chain(texts, *lists):
         if not encodable(text):
@@ -71,12 +72,16 @@ def fill(document: SearchDocument) -> Document:
     _add(filled, "starts", _starts(document.name))
     for facet, values in _facets(document).items():
         _add(filled, facet, values)
+    filled.add_text("said", said(document))
     for name, text in _texts(document).items():
         filled.add_text(name, text)
     for tag in document.tags:
         filled.add_unsigned("sure", sure(tag.name, grade(tag.confidence)))
     numbers = {"best": grade(document.best), "date": micros(document.date), "size": document.size, "tie": tie(document.id)}
     numbers |= {"has_text": int(document.has_text), "has_people": int(document.has_people)}
+    numbers |= {"width": document.width, "height": document.height}
+    if document.latitude is not None and document.longitude is not None:
+        numbers |= {"latitude": micro(document.latitude), "longitude": micro(document.longitude)}
     for name, number in numbers.items():
         filled.add_integer(name, number)
     filled.add_bytes("stored", _stored(document))
@@ -189,13 +194,14 @@ def _facets(document: SearchDocument) -> dict[str, Sequence[str]]:
         "year": (str(document.year),),
         "properties": document.properties,
         "objects": document.objects,
+        "classifier": (document.classifier,),
     }
 
 
 def _texts(document: SearchDocument) -> dict[str, str]:
     """Return the terms of each searchable field: stems, and for tags stems with their per cent."""
     caption, path = _stems(forms(document.caption)), _stems(forms(document.name))
-    text = _stems(forms("\n".join((document.text[:_MOST_TEXT], *document.properties))))
+    text = _stems(forms("\n".join((document.text[:MOST_TEXT], *document.properties))))
     kinds = [stemmed for name in (*document.categories, *document.objects) for stemmed in _kind(name)]
     exact: dict[str, int] = {}
     within: dict[str, int] = {}

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from jobs.model import Record
 from search.checks import check
-from search.document import SearchDocument, document, grade
+from search.document import SearchDocument, document, grade, micro
+from search.earth import distance
 from search.query import Bucket, Hit, Query, Results
 from search.scoring import CAPTION, KIND, MOST_WORDS, NAME, PART, TEXT, exact, step, within
 from search.words import Word, asked, forms, words
@@ -49,16 +50,33 @@ class MemoryIndex:
 
 
 def _matches(one: SearchDocument, query: Query) -> bool:
-    return _says(one, query.text) and _sure(one, query) and _narrowed(one, query)
+    return _says(one, query) and _sure(one, query) and _narrowed(one, query)
 
 
-def _says(one: SearchDocument, text: str) -> bool:
-    if not text.strip():
-        return True
-    said = (one.caption, one.name, one.text, *one.tag_names, *one.categories, *one.objects, *one.properties)
-    known = {stem(form) for source in said for form in forms(source)}
-    wanted = asked(text)
-    return bool(wanted) and all(
+def _says(one: SearchDocument, query: Query) -> bool:
+    if not all(_phrased(one, phrase) for phrase in query.phrases) or any(_phrased(one, phrase) for phrase in query.phrases_none):
+        return False
+    if any(_has(one, (word,)) for text in query.words_none for word in asked(text)):
+        return False
+    return not query.text.strip() or (bool(asked(query.text)) and _has(one, asked(query.text)))
+
+
+def _phrased(one: SearchDocument, phrase: str) -> bool:
+    """Say whether the words of a phrase stand side by side in one of the texts."""
+    wanted = [word.whole for word in words(phrase)]
+    texts = [[word.whole for word in words(text)] for text in _texts(one)]
+    return bool(wanted) and any(
+        text[at : at + len(wanted)] == wanted for text in texts for at in range(len(text) - len(wanted) + 1)
+    )
+
+
+def _texts(one: SearchDocument) -> Sequence[str]:
+    return (one.caption, one.name, one.text, *one.tag_names, *one.categories, *one.objects, *one.properties)
+
+
+def _has(one: SearchDocument, wanted: Sequence[Word]) -> bool:
+    known = {stem(form) for text in _texts(one) for form in forms(text)}
+    return all(
         stem(word.whole) in known or (bool(word.parts) and all(stem(part) in known for part in word.parts)) for word in wanted
     )
 
@@ -67,12 +85,15 @@ def _sure(one: SearchDocument, query: Query) -> bool:
     has = set(one.tag_names)
     if not has.issuperset(query.tags_all) or not has.isdisjoint(query.tags_none):
         return False
+    if query.tags_any and has.isdisjoint(query.tags_any):
+        return False
     if not query.confidence > 0:
         return True
     least = grade(query.confidence)
-    if not query.tags_all:
+    sure = {tag.name for tag in one.tags if grade(tag.confidence) >= least}
+    if not query.tags_all and not query.tags_any:
         return grade(one.best) >= least
-    return all(any(tag.name == name and grade(tag.confidence) >= least for tag in one.tags) for name in query.tags_all)
+    return sure.issuperset(query.tags_all) and (not query.tags_any or not sure.isdisjoint(query.tags_any))
 
 
 def _narrowed(one: SearchDocument, query: Query) -> bool:
@@ -80,6 +101,14 @@ def _narrowed(one: SearchDocument, query: Query) -> bool:
         one.name.startswith(query.prefix)
         and set(one.categories).issuperset(query.categories)
         and set(one.properties).issuperset(query.properties)
+        and set(one.colours).issuperset(query.colours)
+        and set(one.objects).issuperset(query.objects)
+        and (not query.folders or one.folder in query.folders)
+        and (not query.cameras or one.camera in query.cameras)
+        and (not query.classifiers or one.classifier in query.classifiers)
+        and (query.min_width is None or one.width >= query.min_width)
+        and (query.min_height is None or one.height >= query.min_height)
+        and _there(one, query)
         and (query.has_text is None or one.has_text is query.has_text)
         and (query.has_people is None or one.has_people is query.has_people)
         and (not query.formats or one.format in query.formats)
@@ -88,6 +117,23 @@ def _narrowed(one: SearchDocument, query: Query) -> bool:
         and (query.min_size is None or one.size >= query.min_size)
         and (query.max_size is None or one.size <= query.max_size)
     )
+
+
+def _there(one: SearchDocument, query: Query) -> bool:
+    if query.area is None and query.near is None:
+        return True
+    if one.latitude is None or one.longitude is None:
+        return False
+    if query.near and distance((one.latitude, one.longitude), (query.near.latitude, query.near.longitude)) > query.near.kilometres:
+        return False
+    area = query.area
+    if area is None:
+        return True
+    south, west, north, east, latitude, longitude = map(
+        micro, (area.south, area.west, area.north, area.east, one.latitude, one.longitude)
+    )
+    across = west <= longitude <= east if west <= east else longitude >= west or longitude <= east
+    return south <= latitude <= north and across
 
 
 def _score(one: SearchDocument, text: str) -> float:
@@ -156,5 +202,6 @@ def _values(one: SearchDocument, name: str) -> Sequence[str]:
         "year": (str(one.year),),
         "properties": one.properties,
         "objects": one.objects,
+        "classifier": (one.classifier,),
     }
     return values[name]

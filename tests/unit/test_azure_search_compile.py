@@ -37,6 +37,15 @@ def test_any_input_compiles_to_a_request_that_the_service_takes(query: Query, te
         properties=(text,),
         prefix=prefix,
         formats=(tag,),
+        phrases=(text, tag),
+        words_none=(tag,),
+        phrases_none=(prefix,),
+        tags_any=(tag, prefix),
+        folders=(prefix,),
+        cameras=(tag,),
+        classifiers=(text,),
+        colours=(tag,),
+        objects=(text,),
     )
     body = compiled(hostile)
     if body is not None:

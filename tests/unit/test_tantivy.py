@@ -351,6 +351,8 @@ syntax = st.lists(
 def test_no_text_is_ever_syntax(shared: Shared, text: str, prefix: str, tags: list[str]) -> None:
     runner, index = shared
     asked = [Query(text), Query(prefix=prefix), Query(tags_all=tuple(tags), tags_none=tuple(tags), formats=(text,), confidence=0.5)]
+    asked += [Query(phrases=(text, *tags)), Query(tags_any=(text, prefix), words_none=(prefix,), phrases_none=(text,))]
+    asked += [Query(folders=(text,), cameras=(text,), classifiers=(text,)), Query(colours=(text,), objects=(prefix,))]
     for query in asked:
         results = runner.run(index.search(query))
         assert results.count == len(results.hits) <= 1

@@ -1,0 +1,43 @@
+"""Circles and areas as rectangles: no point is on the wrong side but next to the edge."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from search.earth import distance, rectangles
+from search.query import Area, Near
+
+latitudes, longitudes = st.floats(-90, 90), st.floats(-180, 180)
+
+
+def covered(place: Area | Near, latitude: float, longitude: float) -> bool:
+    return any(area.south <= latitude <= area.north and area.west <= longitude <= area.east for area in rectangles(place))
+
+
+@given(latitudes, longitudes, st.floats(0.01, 19_000), latitudes, longitudes)
+def test_rectangles_are_the_circle_but_for_one_per_cent_of_its_radius(
+    north: float, east: float, kilometres: float, latitude: float, longitude: float
+) -> None:
+    far = distance((north, east), (latitude, longitude))
+    assume(abs(far - kilometres) > 0.01 * kilometres)
+    assert covered(Near(north, east, kilometres), latitude, longitude) == (far <= kilometres)
+
+
+@given(st.floats(0, 1), st.floats(0, 360), st.sampled_from([(52.5, 13.4), (-17.0, 179.9), (89.0, 0.0), (0.0, -180.0)]))
+def test_points_close_to_the_centre_are_inside(share: float, bearing: float, centre: tuple[float, float]) -> None:
+    """Random points on the whole earth are hardly ever in a small circle."""
+    step = 100 / 111.2 * share * 0.7
+    latitude = min(max(centre[0] + step * (1 if bearing > 180 else -1), -90), 90)
+    far = distance(centre, (latitude, centre[1]))
+    assert covered(Near(*centre, 100), latitude, centre[1]) == (far <= 100)
+
+
+def test_an_area_over_the_date_line_is_two() -> None:
+    assert [*rectangles(Area(-20, 170, -10, -170))] == [Area(-20, 170, -10, 180), Area(-20, -180, -10, -170)]
+
+
+def test_known_distances() -> None:
+    assert distance((52.52, 13.405), (48.2, 16.37)) == pytest.approx(524, rel=0.01)
+    assert distance((0, 0), (0, 180)) == pytest.approx(20_015, rel=0.001)
