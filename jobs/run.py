@@ -16,6 +16,9 @@ from jobs.retry import Policy
 from jobs.taxonomy import NO_TAXONOMY, Taxonomy
 from jobs.throttle import Throttle
 
+LONGEST_WAIT = 300.0
+"""Seconds of Retry-After that a run waits for; it ends, resumable, when a service asks for more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -121,9 +124,10 @@ async def _nothing(_: Sequence[str]) -> Mapping[str, Record]:
 
 @dataclass(slots=True)
 class Run:
-    """One run in this process. `now` is the store's time, `reusable` finds a stored answer by content hash, `covered` says whether
-    our lease outlives a call that begins now.
+    """One run in this process.
 
+    `now` is the store's time, `reusable` finds a stored answer by content hash, `covered` says whether our lease outlives a call
+    that begins now.
     `answering` holds the analyses by content hash that are asked for or not yet stored, so that identical bytes in flight are
     paid once, and `paying` the versions of our claims on content. `buffer` bounds the results that
     wait to be stored. `halted` is the error that stopped the run; `storm` counts
@@ -180,6 +184,9 @@ class Run:
             return
         self.counts.throttled += error.throttled
         self.counts.unknown_calls += error.unknown
+        if error.throttled and (error.retry_after or 0) > LONGEST_WAIT:
+            hint = "Nothing is lost: run it again after that."
+            self.halt(Transient("classify", "", f"the service wants no calls for {error.retry_after:,.0f} seconds", hint=hint))
         self.storm += 1
         if self.storm >= max(2 * self.terms.concurrency, 20):
             self.halt(

@@ -1,17 +1,37 @@
-"""What is in flight, bounded: calls at once, encoded bytes in memory, calls a second."""
+"""What is in flight, bounded: pieces at once, encoded bytes in memory, calls a second."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+
+from jobs.errors import Halted, Transient
+from jobs.pace import Pace, Pacing
+
+log = logging.getLogger("imagesweep")
+
+FIRST = 10.0
+"""Calls a second with which a paid service is approached whose quota is not known."""
+GLANCE = 1.0
+"""Seconds between two questions whether the run goes on, while a call waits for its turn."""
+
+
+def logged(pacing: Pacing) -> None:
+    """Log that the pace was changed."""
+    log.info("throttle.pace", extra={"pace": asdict(pacing)})
 
 
 class Throttle:
     """Admits work in the order of asking while fewer than `concurrency` pieces and at most `max_bytes` bytes are in flight.
 
     One piece is always admitted when nothing else is in flight, however large, so that nothing waits for ever.
+    Calls are paced by what the service answers, from `first` calls a second on and never above `per_second`; without either,
+    nothing is paced before a first refusal. `told` hears of every change of the pace.
     """
 
     def __init__(
@@ -20,11 +40,14 @@ class Throttle:
         concurrency: int,
         max_bytes: int,
         per_second: float | None = None,
+        first: float = math.inf,
+        told: Callable[[Pacing], None] = logged,
     ) -> None:
         self._concurrency = concurrency
         self._max_bytes = max_bytes
-        self._gap = 1.0 / per_second if per_second else 0.0
-        self._next = 0.0
+        self._pace = Pace(concurrency=concurrency, first=first, most=per_second, told=told)
+        self._line = asyncio.Lock()
+        self._news = asyncio.Event()
         self._flying = 0
         self._bytes = 0
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -42,15 +65,46 @@ class Throttle:
             self._bytes -= size
             self._wake()
 
-    async def pace(self) -> None:
-        """Wait for the next moment at which a call may start, evenly spaced at the set rate; nothing at all without one."""
-        if not self._gap:
-            return
-        now = asyncio.get_running_loop().time()
-        start = max(now, self._next)
-        self._next = start + self._gap
-        if start > now:
-            await asyncio.sleep(start - now)
+    @asynccontextmanager
+    async def call(self, goes_on: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+        """Make one call of the classifier inside, when its turn has come; what it raises tells the pace of the quota.
+
+        Raises Halted when the run does not go on and the turn is still more than a moment away.
+        """
+        started = await self._turn(goes_on)
+        loop = asyncio.get_running_loop()
+        try:
+            yield
+        except Transient as error:
+            if error.throttled:
+                self._pace.throttled(loop.time(), started, error.retry_after)
+            else:
+                self._pace.dropped()
+            raise
+        except BaseException:
+            self._pace.dropped()
+            raise
+        else:
+            self._pace.answered(loop.time(), started)
+        finally:
+            self._news.set()
+
+    def told(self, remaining: int, reset: float) -> None:
+        """Take what the headers of an answer say: so many calls remain of a window that ends in `reset` seconds."""
+        self._pace.told(asyncio.get_running_loop().time(), remaining, reset)
+
+    async def _turn(self, goes_on: Callable[[], bool]) -> float:
+        """Wait until a call may start, in the order of asking; return when it did."""
+        loop = asyncio.get_running_loop()
+        async with self._line:
+            while (at := self._pace.admit(now := loop.time())) > now:
+                if at - now > GLANCE and not goes_on():
+                    raise Halted("classify", "", "the run admits no more calls")
+                self._news.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(at - now, GLANCE)):
+                        await self._news.wait()
+        return now
 
     def _fits(self, size: int) -> bool:
         return not self._flying or (self._flying < self._concurrency and self._bytes + size <= self._max_bytes)

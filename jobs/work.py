@@ -110,9 +110,12 @@ async def conduct(
     owner = f"{socket.gethostname()}:{os.getpid()}:{run_id}"
     state, policy = ports.state, terms.retry
     hold = await acquire(state, ports.clock, key=key, owner=owner, seconds=terms.lease_seconds, policy=policy, sole=control.sole)
-    first = FIRST if ports.classifier.price else math.inf
-    bounds = {"concurrency": terms.concurrency, "max_bytes": terms.max_flying_bytes}
-    throttle = Throttle(**bounds, per_second=terms.per_second, first=first)
+    throttle = Throttle(
+        concurrency=terms.concurrency,
+        max_bytes=terms.max_flying_bytes,
+        per_second=terms.per_second,
+        first=FIRST if ports.classifier.price else math.inf,
+    )
 
     def covered() -> bool:
         return hold.left() > terms.call_seconds

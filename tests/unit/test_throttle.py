@@ -67,8 +67,8 @@ def test_calls_are_paced_evenly() -> None:
         starts = []
 
         async def call() -> None:
-            await throttle.pace()
-            starts.append(asyncio.get_running_loop().time())
+            async with throttle.call():
+                starts.append(asyncio.get_running_loop().time())
 
         await asyncio.gather(*(call() for _ in range(5)))
         return starts
