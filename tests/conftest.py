@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import os
+from collections.abc import Coroutine, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.servers.azurite import azurite
 from tests.servers.cosmos import cosmos_server
+from tests.servers.node import NodeMissing
 
 T = TypeVar("T")
 
@@ -19,6 +21,26 @@ class Run(Protocol):
     """Runs a coroutine to its end, always on the same loop, and returns its result."""
 
     def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
+
+
+def _without_node() -> Generator[None, object, object]:
+    """Skip what needs Node where there is none, with a reason that says so; in CI (`CI` is set) that is a failure."""
+    try:
+        return (yield)
+    except NodeMissing as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"{error}: CI must run the tests that need them")
+        pytest.skip(str(error))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    return (yield from _without_node())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    return (yield from _without_node())
 
 
 @pytest.fixture

@@ -14,21 +14,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "imagesweep-test-servers"
+
+
+class NodeMissing(Exception):
+    """Node and npm are not on this machine."""
+
+
+class ServerFailed(Exception):
+    """A server of npm could not be installed, or did not come up."""
 
 
 def installed() -> Path:
     """Return the folder of the installed packages, installing them from the lock where that was not done yet.
 
-    Without Node the tests that need it are skipped with a reason that says so; in CI (`CI` is set) that is a failure.
+    Raises NodeMissing, or ServerFailed when the packages cannot be had.
     """
-    if shutil.which("npm") is None:
-        if os.environ.get("CI"):
-            pytest.fail("Node and npm are missing, and CI must run the tests that need them")
-        pytest.skip("Node and npm are missing: install Node 20 or later to run these tests")
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        raise NodeMissing("Node and npm are missing: install Node 20 or later")
     lock = (HERE / "package-lock.json").read_bytes()
     folder = CACHE / hashlib.sha256(lock).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +43,9 @@ def installed() -> Path:
             for name in ("package.json", "package-lock.json"):
                 shutil.copyfile(HERE / name, folder / name)
             command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-            subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
+            sys.stderr.write("Installing the servers of tests/servers/package-lock.json, once\n")
+            if subprocess.run(command, cwd=folder, check=False, stdout=sys.stderr).returncode:
+                raise ServerFailed(f"npm could not install the packages of {HERE.name}/package-lock.json; it says why above")
             done.touch()
     return folder / "node_modules"
 
@@ -54,7 +60,10 @@ def free_port() -> int:
 
 @contextmanager
 def started(command: Sequence[str], port: int, *, log: Path, seconds: float = 30.0) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the body is done; it is ready when it accepts connections at `port`. What it says goes to `log`."""
+    """Run a server until the body is done; it is ready when it accepts connections at `port`. What it says goes to `log`.
+
+    Raises ServerFailed when it does not come up in so many seconds.
+    """
     with log.open("wb") as sink, subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT) as server:
         try:
             _await_port(server, port, log=log, seconds=seconds)
@@ -77,4 +86,4 @@ def _await_port(server: subprocess.Popen[bytes], port: int, *, log: Path, second
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    pytest.fail(f"{server.args!r} did not come up: {log.read_text(errors='replace')[-2000:]}")
+    raise ServerFailed(f"{server.args!r} did not come up: {log.read_text(errors='replace')[-2000:]}")
