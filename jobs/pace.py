@@ -78,6 +78,7 @@ class Pace:
         self._concurrency = concurrency
         self._told = told
         self._next = self._hold = self._cut_at = self._resumed = -math.inf
+        self._waited = False
         self._latency = 0.0
         self._echo = PAUSE / 2
         self._blocked: float | None = None
@@ -110,6 +111,7 @@ class Pace:
             return self._hold
         self._go_on(now)
         if now < self._next:
+            self._waited = True
             return self._next
         self._start(now)
         return now
@@ -164,7 +166,8 @@ class Pace:
             return
         if not self._past or now - self._past[-1][0] >= 1:
             self._past.append((now, self.started - self.refused - 1))
-        self._next = max(self._next, now - SLACK) + self._gap(now)
+        self._next = max(self._next, now - SLACK * self._waited) + self._gap(now)
+        self._waited = False
 
     def _gap(self, now: float) -> float:
         """Return the seconds to the next start: by the rate, and by what is left of a window that the service told of."""
