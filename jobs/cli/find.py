@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import get_args
 
 import click
 from rich.text import Text
@@ -11,22 +13,17 @@ from rich.text import Text
 from jobs import wiring
 from jobs.cli.output import answering, out, print_json, printable, table
 from jobs.settings import Settings, load
-from search.query import FACETS, Query, Results
+from search.language import parse
+from search.query import FACETS, Query, Results, Sort
 
 _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time else None
 
 
 @click.command("search", short_help="Find images by what is in them.")
 @click.argument("text", nargs=-1)
 @click.option("--tag", "tags_all", multiple=True, help="Must have this tag; may be repeated.")
 @click.option("--not-tag", "tags_none", multiple=True, help="Must not have this tag; may be repeated.")
-@click.option(
-    "--confidence", type=click.FloatRange(0, 1), default=0.0, help="Least confidence of those tags, else of the best one."
-)
+@click.option("--confidence", type=click.FloatRange(0, 1), help="Least confidence of those tags, else of the best one.")
 @click.option("--category", "categories", multiple=True, help="Must be of this category; may be repeated.")
 @click.option("--property", "properties", multiple=True, metavar="NAME=VALUE", help="Must have this property; may be repeated.")
 @click.option("--has-text/--no-text", default=None, help="With or without text in the image.")
@@ -40,16 +37,17 @@ def _utc(time: datetime | None) -> datetime | None:
 @click.option(
     "--facet", "facets", multiple=True, type=click.Choice(FACETS), help="Count the values of this field; may be repeated."
 )
-@click.option("--sort", type=click.Choice(["relevance", "newest", "oldest", "name", "largest", "smallest"]), default="relevance")
+@click.option("--sort", type=click.Choice(get_args(Sort)), help="Order; by relevance if nothing is said.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, help="Results on a page.")
 @click.option("--page", type=click.IntRange(1), default=1, help="Which page, from 1.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def search_command(text: tuple[str, ...], *, as_json: bool, **filters: object) -> None:
-    """Find images by words in their caption, tags and name, narrowed by filters.
+    """Find images by words in their caption, tags and name, narrowed by filters; docs/search.md has the language of TEXT.
 
     \b
     Examples:
       imagesweep search dog
+      imagesweep search 'dog -cat tag:beach after:2026 size:>2mb "exact words"'
       imagesweep search castle --tag building --confidence 0.5
       imagesweep search --prefix tools/ --sort largest --limit 5
       imagesweep search --category footwear --property season=ss26 --facet categories
@@ -65,12 +63,18 @@ def search_command(text: tuple[str, ...], *, as_json: bool, **filters: object) -
 
 
 def _query(text: str, filters: dict[str, object]) -> Query:
-    after, before = filters.pop("after"), filters.pop("before")
-    assert after is None or isinstance(after, datetime)
-    assert before is None or isinstance(before, datetime)
-    if not filters["facets"]:
-        filters.pop("facets")
-    return Query(text=text, after=_utc(after), before=_utc(before), **filters)  # type: ignore[arg-type]  # click checked the types
+    """Return what the text asks for, and the options beside it: lists are joined, of the rest the option counts."""
+    asked = parse(text).query
+    changes: dict[str, object] = {}
+    for name, value in filters.items():
+        if isinstance(value, datetime):
+            changes[name] = value.replace(tzinfo=UTC)
+        elif isinstance(value, tuple):
+            changes[name] = value if name == "facets" else (*getattr(asked, name), *value)
+        else:
+            changes[name] = value
+    given = {name: value for name, value in changes.items() if value is not None and value not in ((), "")}
+    return replace(asked, **given)  # type: ignore[arg-type]  # click checked the types
 
 
 async def _search(settings: Settings, query: Query) -> Results:
