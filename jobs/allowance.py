@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-PAUSED_SHARE: Final = 0.015
+PAUSED_SHARE: Final = 0.0125
 """Share of the time that pauses may take."""
-REFUSED_SHARE: Final = 0.003
+REFUSED_SHARE: Final = 0.0025
 """Share of the calls that may be refused."""
 SHORTEST: Final = 20.0
 """Shortest time between two looks, in seconds."""
-LONGEST: Final = 80.0
+LONGEST: Final = 85.0
 """Longest time between two looks, in seconds: what a grown quota may stay unseen for."""
 PATIENCE: Final = 2.0
 """Refusals whose allowance is waited for however long it takes: at a few calls a minute each one is a large share."""

@@ -45,6 +45,7 @@ class Ceiling:
         self._hold = HOLD
         self._step: tuple[float, int] | None = None
         self._looked: float | None = None
+        self._base = 0.0
         self._streak = 0
         self._grace = -math.inf
         self._doubted = False
@@ -95,7 +96,8 @@ class Ceiling:
         if self.rate >= self.most:
             return False
         self._looked, self._refused = self._refused, math.inf
-        self._held, self._growth = self.rate * (1 - CUT), GROWTH**2
+        self._held = self._base = self.rate * (1 - CUT)
+        self._growth, self._doubted = GROWTH**2, False
         self._set(self.rate * GROWTH)
         return True
 
@@ -108,7 +110,7 @@ class Ceiling:
             self.rate = self._held = min(max(measured, 0.1), self.most)
             self._growth = GROWTH
         elif self._looked is not None:
-            self._refused, self._looked = self._looked * (1 + CUT), None
+            self._refused, self._looked = self._looked * (1 + CUT / 4), None
             self._set(self._held)
         elif self.rate >= NEAR * self._refused or (self.rate <= self._held and not self.in_aftermath(now)):
             self._lower(soon=now - resumed < max(PROMPT, PROMPT / self.rate))
@@ -121,6 +123,7 @@ class Ceiling:
 
     def _lower(self, *, soon: bool) -> None:
         self._streak = self._streak + 1 if soon else 0
+        self._base, self._doubted = 0.0, False
         self._refused = self.rate
         self._set(self.rate * (1 - min(CUT * 2.0**self._streak, 0.5)))
         self._held = self.rate
@@ -130,8 +133,12 @@ class Ceiling:
 
         After a `long` pause the quota is one of long windows: steps tell nothing of it, only the average does.
         """
-        if average is not None and (long or self._doubted) and self._refused < math.inf:
+        if long and average is not None:
             self._set(min(self.rate, average))
+        elif self._doubted and max(average or 0, self._base):
+            if self._base > (average or 0):
+                self._refused = self.rate
+            self._set(min(self.rate, max(average or 0, self._base)))
         self._held = self.rate
         self._step = None
         if long:

@@ -18,7 +18,7 @@ from jobs.ceiling import PROMPT, Ceiling
 SLACK: Final = 0.03
 """Seconds by which a late start is made up for: what an event loop is late by, and less than a burst."""
 GRAIN: Final = 1.0
-"""Seconds of a pause that say nothing of the quota: Retry-After is in whole seconds."""
+"""Seconds of a pause that say nothing of the quota, at least: Retry-After is in whole seconds, and trials are seldom."""
 LONG: Final = 2.5
 """Seconds of a pause from which the quota is taken for one of long windows."""
 SPAN: Final = 60
@@ -84,6 +84,7 @@ class Pace:
         self._blocked: float | None = None
         self._tried: float | None = None
         self._pause = PAUSE
+        self._grain = GRAIN
         self._cost = 0
         self._past: deque[tuple[float, int]] = deque(maxlen=SPAN)
         self._left: tuple[int, float] | None = None
@@ -138,6 +139,7 @@ class Pace:
         asked = retry_after if retry_after is not None and retry_after > 0 else None
         if asked is not None:
             self._hold = max(self._hold, now + asked)
+            self._grain = GRAIN
         if self._blocked is None:
             if started <= self._cut_at:
                 return
@@ -148,6 +150,7 @@ class Pace:
         self._cost += 1
         if asked is None and self._tried is None:
             self._hold = max(self._hold, now + self._pause)
+            self._grain = max(GRAIN, self._pause / 2)
 
     def told(self, now: float, remaining: int, reset: float) -> None:
         """Take what the headers of an answer say: so many calls remain of a window that ends in `reset` seconds."""
@@ -207,7 +210,7 @@ class Pace:
         since, count = self._past[0] if self._past else (begun, 0)
         average = None
         if begun - since >= PROMPT:
-            average = (self.started - self.refused - count) / (begun - since + max(length - GRAIN, 0.0))
+            average = (self.started - self.refused - count) / (begun - since + max(length - self._grain, 0.0))
         self._ceiling.resume(average, long=length > LONG)
         passed = now - self._resumed
         self._ceiling.period = self._allowance.spend(refused=self._cost, paused=length, rate=self.rate, passed=passed)
