@@ -335,8 +335,8 @@ class Round:
 
     `turn` is the number of the slice that is next: a message that names an earlier one is out of date. `begun` is the store's time
     when this pass over the sources began; `until` asks for another pass after it, for what was written meanwhile. `idle` counts
-    the slices since the last one that got anywhere. `touched` is the last sign of life. `status` is `queued` or `running` until it
-    is one of a report's; then `message` says why.
+    the slices since the last one that got anywhere. `touched` is the last sign of life, or when the next is due. `status` is
+    `queued` or `running` until it is one of a report's; then `message` says why.
     """
 
     id: str
