@@ -45,13 +45,13 @@ async def weekly_audit(timer: func.TimerRequest) -> None:
 @app.event_grid_trigger(arg_name="event")
 async def on_blob_created(event: func.EventGridEvent) -> None:
     """Settle a blob that was written."""
-    await notice(desk(), event.event_type or "", event.subject or "", event.get_json() or {})
+    await _notice(event)
 
 
 @app.event_grid_trigger(arg_name="event")
 async def on_blob_deleted(event: func.EventGridEvent) -> None:
     """Take a blob that was deleted out of store and index."""
-    await notice(desk(), event.event_type or "", event.subject or "", event.get_json() or {})
+    await _notice(event)
 
 
 @app.route(route="sweeps", methods=[func.HttpMethod.POST])
@@ -71,6 +71,12 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether all parts can be reached."""
     del req
     return _response(await answers.answer(lambda: answers.health(desk())))
+
+
+async def _notice(event: func.EventGridEvent | func.CloudEvent) -> None:
+    """Read an event of either schema; the runtime hands over whichever came."""
+    kind = event.type if isinstance(event, func.CloudEvent) else event.event_type
+    await notice(desk(), kind or "", event.subject or "", event.get_json() or {})
 
 
 def _response(reply: Reply) -> func.HttpResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -12,7 +13,7 @@ from jobs import wiring
 from jobs.ports import Classifier, Source
 from jobs.run import Terms
 from jobs.settings import Settings, load, several
-from jobs.throttle import Throttle
+from jobs.throttle import FIRST, Throttle
 from jobs.wiring.kinds import SearchIndex, Store
 from jobs.work import Ports
 
@@ -43,15 +44,14 @@ def open_queue() -> AbstractAsyncContextManager[Queue]:
 
 
 class Desk:
-    """The open parts of a deployment. `throttle` is what the events in this process share."""
+    """The open parts of a deployment."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        terms = self.terms()
-        self.throttle = Throttle(concurrency=terms.concurrency, max_bytes=terms.max_flying_bytes, per_second=terms.per_second)
         self._stack = AsyncExitStack()
         self._turn = asyncio.Lock()
         self._parts: dict[str, Any] = {}
+        self._throttle: Throttle | None = None
 
     def terms(self, *, max_calls: int | None = None) -> Terms:
         """Return what a run settles by."""
@@ -88,6 +88,15 @@ class Desk:
             await self.index(),
         )
         return Ports(source, classifier, store, store, store, index)
+
+    async def throttle(self) -> Throttle:
+        """Return what all events in this process share, and learn together: the pace that the classifier's service allows."""
+        first = FIRST if (await self.classifier()).price else math.inf
+        if self._throttle is None:
+            terms = self.terms()
+            most, size = terms.concurrency, terms.max_flying_bytes
+            self._throttle = Throttle(concurrency=most, max_bytes=size, per_second=terms.per_second, first=first)
+        return self._throttle
 
     @property
     def sources(self) -> tuple[str, ...]:

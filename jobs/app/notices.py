@@ -66,7 +66,7 @@ async def notice(desk: Desk, kind: str, subject: str, data: Mapping[str, object]
     answers: set[Answer] = set()
     for source in named:
         ports = await desk.ports(source)
-        one = await settle_event(found.name, ports=ports, terms=desk.terms(), choose=choose, throttle=desk.throttle)
+        one = await settle_event(found.name, ports=ports, terms=desk.terms(), choose=choose, throttle=await desk.throttle())
         answers.add(one)
         log.info("event.end", extra={"key": found.name, "status": one.value})
     return "+".join(sorted(answers))

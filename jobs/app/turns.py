@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs import wiring
 from jobs.app.desk import Desk
@@ -92,8 +92,9 @@ async def take_turn(desk: Desk, turn: Turn) -> str:
         await queue.put(turn.text(), delay=AHEAD)
         return "ahead"
     done = await _slice(desk, one)
-    after, wait = follow(one, done, now=await store.now(), budget=desk.settings.sweep_calls)
-    return await _move_on(desk, one, after, wait)
+    now = await store.now()
+    after, wait = follow(one, done, now=now, budget=desk.settings.sweep_calls)
+    return await _move_on(desk, one, replace(after, touched=now + timedelta(seconds=wait or 0)), wait)
 
 
 async def _move_on(desk: Desk, before: Round, after: Round, wait: float | None) -> str:

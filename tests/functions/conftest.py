@@ -30,8 +30,6 @@ if sys.version_info < (3, 13):
 class Till(FakeClassifier):
     """A paid classifier that takes its time, and may be broken by a test."""
 
-    price = 0.001
-
     def __init__(self) -> None:
         super().__init__(asked="fake:1")
         self.seconds = 0.0
