@@ -53,7 +53,7 @@ class Fixed:
         window, passed = divmod(now + self._phase, self._seconds)
         if window != self._window:
             self._window, self._taken = int(window), 0
-        if self._taken >= int(self._rate(now) * self._seconds):
+        if self._taken >= round(self._rate(now) * self._seconds):
             return self._seconds - passed
         self._taken += 1
         return 0.0
@@ -72,7 +72,7 @@ class Sliding:
         taken = self._taken
         while taken and taken[0] <= now - self._seconds:
             taken.popleft()
-        if len(taken) >= int(self._rate(now) * self._seconds):
+        if len(taken) >= round(self._rate(now) * self._seconds):
             return taken[0] + self._seconds - now
         taken.append(now)
         return 0.0

@@ -14,7 +14,6 @@ SECONDS = 900.0
 """Length of a run."""
 Kind = Literal["bucket", "tight bucket", "second", "sliding 10 s", "minute"]
 DEPTHS = {"bucket": 1.0, "tight bucket": 0.1}
-WINDOWS = {"second": 1.0, "minute": 60.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,17 @@ class Scenario:
         """When what there is for us changes."""
         return tuple(sorted({at for at, _ in (*self.levels, *self.others) if at > 0}))
 
+    @property
+    def burst(self) -> float:
+        """Calls that a full bucket holds in the beginning."""
+        return max(self.quota * DEPTHS[self.kind], 1.0) if self.kind in DEPTHS else 0.0
+
     def rate(self, now: float) -> float:
         """Return the quota in calls a second."""
         return self.quota * _level(self.levels, now)
 
     def enforced(self, rng: random.Random) -> Quota:
-        """Return the quota as the service counts it, its clock anywhere."""
+        """Return the quota as the service counts it. Its seconds begin anywhere; its minutes with the run, which has whole ones."""
         match self.kind:
             case "bucket" | "tight bucket":
                 return Bucket(self.rate, DEPTHS[self.kind])

@@ -9,15 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 
 from bench.throttle.clients import Client
 from bench.throttle.quotas import Quota
-from bench.throttle.scenarios import SECONDS, WINDOWS, Scenario
+from bench.throttle.scenarios import SECONDS, Scenario
 
 WAY = 0.01
 """Seconds that a call needs to the service, and its answer back, without the jitter."""
 REFUSAL = 0.005
 """Seconds that the service takes to refuse."""
+STRETCH = 10
 LAG = 0.001
 """Mean seconds by which a timer is late."""
 
@@ -123,16 +125,31 @@ def simulate(scenario: Scenario, client: Callable[[random.Random], Client], seed
     return _World(scenario, clients, seed).run()
 
 
-def oracle(scenario: Scenario, outcome: Outcome) -> Counter[int]:
+def oracle(scenario: Scenario, outcome: Outcome) -> list[float]:
     """Return what one who knows quota and tenants beforehand is served in each second of the same run, refused never.
 
-    It takes what the others leave, and they are served first. Windows that the run's start or end cuts count for their part.
-    A bucket's first filling is not counted: it is a second's worth.
+    It takes what the others leave, and they are served first: a client that takes from them can be served more. Windows of a
+    second that the run's start or end cuts count for their part.
     """
-    left: Counter[int] = Counter()
-    for second in range(int(SECONDS)):
-        left[second] = scenario.rate(second + 0.5) - outcome.others[second]  # type: ignore[assignment]
-    if WINDOWS.get(scenario.kind) == 1.0:
-        for second, free in left.items():
-            left[second] = max(free, 0)
-    return left
+    left = [scenario.rate(second + 0.5) - outcome.others[second] for second in range(int(SECONDS))]
+    left[0] += scenario.burst
+    return [max(free, 0.0) for free in left] if scenario.kind == "second" else left
+
+
+def recovery(scenario: Scenario, outcome: Outcome) -> list[float]:
+    """Return for each change after how many seconds a stretch of ten begins that has 90 % of what there is, at most 2 % refused.
+
+    A client that does not get there before the next change took all the time.
+    """
+    free = oracle(scenario, outcome)
+    times = (*scenario.changes, SECONDS)
+    return [_settled(outcome, free, int(at), int(end)) - at for at, end in pairwise(times)]
+
+
+def _settled(outcome: Outcome, free: Sequence[float], at: int, end: int) -> float:
+    for second in range(at, end - STRETCH):
+        stretch = range(second, second + STRETCH)
+        served, refused = (sum(count[one] for one in stretch) for count in (outcome.served, outcome.refused))
+        if served >= 0.9 * sum(free[one] for one in stretch) and refused <= 0.02 * (served + refused):
+            return second
+    return end
