@@ -177,9 +177,9 @@ class Pace:
         gap = 1 / self.rate
         if self._left is None or now >= self._left[1]:
             return gap
-        left, end = self._left[0] - 1, self._left[1]
-        self._left = (left, end)
-        if left <= 0:
+        left, end = self._left
+        self._left = (left - 1, end)
+        if left <= 1:
             self._hold = max(self._hold, end)
         return max(gap, (end - now) / max(left, 1))
 
