@@ -60,10 +60,42 @@ def test_a_message_that_is_delivered_twice_makes_no_second_chain(yard: Yard, mon
     yard.till.seconds = 0.05
     nightly(yard)
     [(message, _)] = yard.queue.put_so_far
-    yard.queue.again(message, dequeued=1, delay=0)
+    assert yard.queue.take() == (message, 1)
+    yard.run(yard.host.message("continue_sweep", message))
+    paid, asked = yard.till.calls, list(yard.queue.put_so_far)
+    assert (len(asked), len(yard.queue)) == (2, 1)
+    yard.run(yard.host.message("continue_sweep", message, dequeue_count=2))
+    assert (yard.till.calls, yard.queue.put_so_far, len(yard.queue)) == (paid, asked, 1)
     assert yard.deliver() == []
-    slices = get(yard, "all-1").json["slices"]
-    assert len(yard.queue.put_so_far) <= slices, "the second delivery asked for nothing"
+    assert yard.till.calls == 12
+
+
+@pytest.mark.parametrize("dies", ["jobs.app.turns.save", "tests.functions.queue.MemoryQueue.put"])
+def test_a_call_that_dies_at_its_end_neither_loses_the_chain_nor_doubles_it(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    monkeypatch.setenv("IMAGESWEEP_SLICE_SECONDS", "0.2")
+    yard.fill(12)
+    yard.till.seconds = 0.05
+    post(yard)
+    taken = yard.queue.take()
+    assert taken is not None
+
+    async def die(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dies, die)
+        with pytest.raises(Failed):
+            yard.run(yard.host.message("continue_sweep", taken[0]))
+    yard.queue.again(taken[0], dequeued=1, delay=60)
+    assert yard.deliver() == []
+    answer = get(yard, "all-1").json
+    assert (answer["status"], yard.found()) == ("complete", 12)
+    assert set(yard.till.paid.values()) == {1}
+    turns = [json.loads(message)["turn"] for message, delay in yard.queue.put_so_far if delay != 15]
+    assert sorted(set(turns)) == list(range(answer["slices"]))
+    assert len(turns) <= answer["slices"] + 1, "but for the message of the call that died, one for each slice"
 
 
 def test_a_message_that_comes_before_its_round_has_moved_on_waits(yard: Yard) -> None:
