@@ -26,8 +26,8 @@ def verdicts(defects: Sequence[Defect]) -> Iterator[Verdict]:
 def row(verdict: Verdict) -> str:
     """Return one row of the table."""
     defect = verdict.defect
-    killer = verdict.killer or "SURVIVED"
-    return f"{defect.name:44}  {defect.promise:24}  {verdict.seconds:5.1f} s  {killer}: {verdict.message}"
+    message = verdict.message.strip().splitlines() or [""]
+    return f"{defect.name:44}  {defect.promise:28}  {verdict.seconds:5.1f} s  {verdict.killer or 'SURVIVED'}: {message[-1]}"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FALLBACK = range(1500)
+FALLBACK = range(6000)
 """The worlds that are looked at when those in which a defect used to die show it no longer: a change of the code shifts seeds."""
 
 

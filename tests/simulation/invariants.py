@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from jobs.decide import KEEPSAKES
-from jobs.model import Lease, OpenPage, Outcome, Record, Report, Scan, shown
+from jobs.hashes import key_of
+from jobs.model import Image, Lease, OpenPage, Outcome, Record, Report, Scan, shown
 from tests.fakes.classifier import answer
 from tests.fakes.store import MemoryStore
-from tests.simulation.shop import Service, Shelf, Shop
+from tests.simulation.shop import LOCKED, Service, Shelf, Shop
 
 
 class Violation(AssertionError):
@@ -47,6 +48,19 @@ def watermark_passed_nothing(shop: Shop, store: MemoryStore, scan: Scan, *, pass
             demand(_settled_or_deferred(record, blob.etag), f"the watermark {scan.watermark} passed {name} of {blob.modified}")
 
 
+def checkpoint_passed_nothing(shop: Shop, store: MemoryStore, scan: Scan) -> None:
+    """A checkpoint has left every version that was there when its scan began settled, or its blob deferred, but what is unread."""
+    checkpoint = scan.checkpoint
+    if checkpoint is None or checkpoint.after is None:
+        return
+    begun = shop.true_seconds(checkpoint.started)
+    for name, (blob, _) in shop.blobs.items():
+        unread = checkpoint.unread and name.startswith(LOCKED)
+        if name <= checkpoint.after and shop.since[name, blob.etag] < begun and not unread:
+            settled = _settled_or_deferred(store.records.get(blob.id), blob.etag)
+            demand(settled, f"the checkpoint {checkpoint.after} passed {name} of {blob.modified}")
+
+
 def stays_settled(shop: Shop, record: Record, *, passed: float | None) -> None:
     """No write takes back what a watermark vouched for: what it passed is settled as what it is, or deferred."""
     found = shop.blobs.get(record.name)
@@ -77,10 +91,17 @@ def lease_is_respected(key: str, former: Lease, lease: Lease, *, now: datetime) 
     demand(lease.token > former.token, f"the token of the lease {key} did not grow")
 
 
-def call_is_covered(owner: str, leases: Iterable[Lease], *, now: datetime, call_seconds: float) -> None:
+def call_is_covered(run: str, leases: Iterable[Lease], *, now: datetime, call_seconds: float) -> None:
     """No call begins unless a lease of its run outlives the call's deadline."""
     end = now + timedelta(seconds=call_seconds)
-    demand(any(lease.expires >= end for lease in leases), f"run {owner} made a call without a lease that outlives it")
+    demand(any(lease.expires >= end for lease in leases), f"run {run} made a call without a lease that outlives it")
+
+
+def call_is_claimed(run: str, image: Image, asked: str, claims: set[tuple[str, str]]) -> None:
+    """No call begins unless its run has claimed the blob, and its bytes for all processes."""
+    demand((run, image.name) in claims, f"run {run} made a call for {image.name} that it had not claimed")
+    content = key_of(hashlib.sha256(image.data).hexdigest(), asked)
+    demand((run, content) in claims, f"run {run} made a call for the bytes of {image.name} that it had not claimed")
 
 
 def index_shows_what_is_not_open(store: MemoryStore, index: Shelf, ids: Iterable[str] | None = None) -> None:

@@ -20,7 +20,7 @@ from tests.simulation.loop import VirtualLoop
 NAMES = ("a-b.jpg", "a.jpg", "a/x.jpg", "a/y.jpg", "b.jpg", "c/d/e.jpg", "c/f.jpg", "z.jpg", "é.jpg")
 LOCKED = "c/"
 ACTS = ("add", "overwrite", "same", "delete", "recreate", "rename", "late", "tie", "edge", "archive", "rehydrate")
-OFTEN = (*ACTS, "add", "add", "archive")
+OFTEN = (*ACTS, "add", "add", "archive", "edge")
 
 
 class Shop(MemorySource):
@@ -113,14 +113,18 @@ class Shop(MemorySource):
     def disturb(self, *, cursor: str | None, scan_start: datetime | None, lookback: timedelta) -> None:
         """Do what people do: add, overwrite, delete, rename; `cursor` and `scan_start` say where the sweep is.
 
-        What comes at the `edge` has the oldest time that the next scan has to look at.
+        What comes at the `edge` has the oldest time that the next scan has to look at, and comes too late for this one. Some bytes
+        come under two names.
         """
         act = self._dice.choice(OFTEN)
         known = list(self.blobs)
         if act in {"add", "late", "tie", "edge"} or not known:
             late = self._clock() - timedelta(seconds=self._dice.uniform(0, 800))
             modified = {"late": late, "tie": scan_start, "edge": scan_start and scan_start - lookback}.get(act)
-            self.put(self.name(), self.data(), modified=modified)
+            data = self.data()
+            behind = [name for name in NAMES if act == "edge" and cursor is not None and name.encode() <= cursor.encode()]
+            for _ in range(self._dice.choice([1, 1, 1, 2])):
+                self.put(self._dice.choice(behind or NAMES), data, modified=modified)
         elif act == "delete":
             self.delete(self._dice.choice(known))
         elif act == "rehydrate":

@@ -21,12 +21,16 @@ ENDED = datetime.min.replace(tzinfo=UTC)
 
 
 class Vault(MemoryStore):
-    """Holds what the jobs write. `alone` says that at most one job runs; `broken` keeps what was violated, whoever caught it."""
+    """Holds what the jobs write. `alone` says that at most one job runs; `broken` keeps what was violated, whoever caught it.
+
+    `claims` are the names and the contents that were ever claimed, by run.
+    """
 
     def __init__(self, loop: VirtualLoop, shop: Shop, index: Shelf, hazards: Counter[str]) -> None:
         super().__init__(loop.now)
         self.alone = True
         self.broken: list[str] = []
+        self.claims: set[tuple[str, str]] = set()
         self._shop = shop
         self._index = index
         self._hazards = hazards
@@ -44,6 +48,8 @@ class Vault(MemoryStore):
     def _write(self, record: Record) -> Record | None:
         former = self.records.get(record.id)
         stored = super()._write(record)
+        if stored is not None and stored.claim is not None:
+            self.claims.add((_run(stored.claim.owner), stored.name))
         if stored is not None and stored.source == self._shop.key:
             self._hazards["archived blob deferred"] += bool(stored.failure) and stored.failure.failure_class == "archived"
             with self.noting():
@@ -55,6 +61,8 @@ class Vault(MemoryStore):
         found = self.documents.get((type(document).__name__, key))
         former = found[0] if found else None
         result = await super().put(key, document, version)
+        if isinstance(document, Lease):
+            self.claims.add((_run(document.owner), key))
         with self.noting():
             if isinstance(document, Scan) and key == f"{self._shop.key}|":
                 self._scanned(former if isinstance(former, Scan) else None, document)
@@ -75,18 +83,23 @@ class Vault(MemoryStore):
         """The time by this store's clock."""
         return self._clock()
 
-    def leases(self, owner: str) -> list[Lease]:
+    def leases(self, run: str) -> list[Lease]:
         """Return the leases on sources that a run holds, as far as the store knows."""
         return [
             lease
             for (_, key), (lease, _) in self.documents.items()
-            if isinstance(lease, Lease) and not key.startswith(PREFIX) and lease.owner.endswith(f":{owner}")
+            if isinstance(lease, Lease) and not key.startswith(PREFIX) and _run(lease.owner) == run
         ]
 
     def _scanned(self, former: Scan | None, scan: Scan) -> None:
         invariants.progress_moves_forward(former, scan)
+        invariants.checkpoint_passed_nothing(self._shop, self, scan)
         if scan.watermark is not None and (former is None or former.watermark != scan.watermark):
             if former is None or former.checkpoint is None:
                 raise Violation("the watermark moved without a scan")
             self._passed = self._shop.true_seconds(former.checkpoint.started)
             invariants.watermark_passed_nothing(self._shop, self, scan, passed=self._passed)
+
+
+def _run(owner: str) -> str:
+    return owner.rpartition(":")[2]

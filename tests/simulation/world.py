@@ -76,7 +76,9 @@ class World:
         """Let people and processes loose, then let the world quieten down, and check it."""
         for _ in range(self.random.randrange(2, 7)):
             age = timedelta(days=self.random.randrange(400))
-            self.shop.put(self.shop.name(), self.shop.data(), modified=self.loop.now() - age)
+            data = self.shop.data()
+            for _ in range(self.random.choice([1, 2])):
+                self.shop.put(self.shop.name(), data, modified=self.loop.now() - age)
         people = asyncio.create_task(self._people())
         whims = asyncio.create_task(self.catalog.live())
         for number in range(self.random.randrange(2, 5)):
@@ -96,9 +98,9 @@ class World:
         if processes[0].fate.freeze_for > TERMS.lease_seconds and self.random.random() < 0.7:
             jobs.append("sweep")
             delay = self.random.uniform(TERMS.lease_seconds, processes[0].fate.freeze_for)
-        elif self.random.random() < 0.5:
+        elif self.random.random() < 0.6:
             jobs.append(self.random.choice(list(JOBS)))
-            delay = self.random.choice([0.0, self.random.uniform(0, 10)])
+            delay = self.random.choice([0.0, 0.0, self.random.uniform(0, 10)])
         processes += [self._process(f"{number}.1") for _ in jobs[1:]]
         self.store.alone = len(jobs) == 1
         reports = await asyncio.gather(
@@ -255,9 +257,10 @@ class Covered:
         return getattr(self._till, name)
 
     async def classify(self, image: Image) -> Analysis:
-        leases = self._store.leases(self._process.name)
-        with self._store.noting():
-            invariants.call_is_covered(self._process.name, leases, now=self._store.time, call_seconds=TERMS.call_seconds)
+        run, store = self._process.name, self._store
+        with store.noting():
+            invariants.call_is_covered(run, store.leases(run), now=store.time, call_seconds=TERMS.call_seconds)
+            invariants.call_is_claimed(run, image, self._till.asked, store.claims)
         analysis: Analysis = await self._till.classify(image)
         return analysis
 

@@ -22,7 +22,6 @@ IN_AGREEMENT = (
             ),
         ),
         says=UNSEEN,
-        seeds=range(1),
     ),
     Defect(
         name="page not opened before it is stored",
@@ -30,7 +29,6 @@ IN_AGREEMENT = (
         file="jobs/work.py",
         edits=(("OpenPage(work.run.owner, found.ids)", "OpenPage(work.run.owner, ())"),),
         says=UNSEEN,
-        seeds=range(4, 5),
     ),
     Defect(
         name="stored and not published for a lost lease",
@@ -55,7 +53,6 @@ IN_AGREEMENT = (
         file="jobs/work.py",
         edits=(("            await take_over(work)\n", ""),),
         says="pages were not taken over",
-        seeds=range(4, 5),
     ),
     Defect(
         name="takeover does not publish",
@@ -63,7 +60,6 @@ IN_AGREEMENT = (
         file="jobs/work.py",
         edits=(("        await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)\n", ""),),
         says=UNSEEN,
-        seeds=range(4, 5),
     ),
     Defect(
         name="dead owner keeps its claims",
@@ -79,7 +75,6 @@ IN_AGREEMENT = (
         file="jobs/publish.py",
         edits=(("if reason is not None}", 'if reason == "nothing"}'),),
         says=UNSEEN,
-        seeds=range(1),
     ),
     Defect(
         name="revisions not compared after publishing",
@@ -87,7 +82,6 @@ IN_AGREEMENT = (
         file="jobs/publish.py",
         edits=(("and _state(current[record.id]) != _state(record)]", "and current[record.id].rev < 0]"),),
         says=UNSEEN,
-        seeds=range(34, 35),
     ),
     Defect(
         name="another's removal not seen after publishing",
@@ -103,7 +97,6 @@ IN_AGREEMENT = (
         file="jobs/write.py",
         edits=(("and _stamp(ours) == _stamp(theirs):", "and _stamp(ours) != _stamp(theirs):"),),
         says=UNSEEN,
-        seeds=range(7, 8),
     ),
     Defect(
         name="unconditional result write",
@@ -113,7 +106,6 @@ IN_AGREEMENT = (
             ("if theirs is not None and theirs.claim is not None and theirs.claim.owner == run.owner:", "if theirs is not None:"),
         ),
         says="was known as .* and was stored as classified|was passed by the watermark, and is",
-        seeds=range(37, 38),
     ),
     Defect(
         name="audit without brake",

@@ -13,16 +13,14 @@ PAID_ONCE = (
         promise=ONCE,
         file="jobs/settle.py",
         edits=(("    return await write(parts.ledger, marked, run.terms.retry)\n", "    return list(marked)\n"),),
-        says=REPEATED,
-        seeds=range(271, 272),
+        says="made a call for [^ ]+ that it had not claimed",
     ),
     Defect(
         name="content not claimed",
         promise=ONCE,
         file="jobs/answer.py",
         edits=(("if found is None and parts.classifier.price:", "if found is None and not parts.classifier.price:"),),
-        says=REPEATED,
-        seeds=range(668, 669),
+        says="made a call for the bytes of [^ ]+ that it had not claimed",
     ),
     Defect(
         name="content let go before its answer is stored",
@@ -35,7 +33,6 @@ PAID_ONCE = (
             ),
         ),
         says=REPEATED,
-        seeds=range(516, 517),
     ),
     Defect(
         name="identical bytes in flight not noticed",
@@ -43,7 +40,6 @@ PAID_ONCE = (
         file="jobs/answer.py",
         edits=(("    flying = run.answering.get(content_hash)\n", "    flying = None\n"),),
         says=REPEATED,
-        seeds=range(2, 3),
     ),
     Defect(
         name="stored answers not reused",
@@ -51,7 +47,6 @@ PAID_ONCE = (
         file="jobs/answer.py",
         edits=(("if found is not None and found.analysis is not None:", "if found is not None and found.analysis is None:"),),
         says=REPEATED,
-        seeds=range(2, 3),
     ),
     Defect(
         name="answer of an older version not kept",
@@ -59,7 +54,6 @@ PAID_ONCE = (
         file="jobs/settle.py",
         edits=(("    if ids:\n        full =", "    if not ids:\n        full ="),),
         says=REPEATED,
-        seeds=range(18, 19),
     ),
     Defect(
         name="answer that came too late not kept",
@@ -75,18 +69,22 @@ PAID_ONCE = (
         file="jobs/answer.py",
         edits=(
             ("from jobs.errors import Halted,", "from jobs.errors import Halted, Rejected,"),
+            ("await parts.classifier.classify(image)", "await _twice(parts, image)"),
             (
-                lines("            analysis = await parts.classifier.classify(image)"),
+                "async def _call(",
                 lines(
-                    "            try:",
-                    "                analysis = await parts.classifier.classify(image)",
-                    "            except Rejected:",
-                    "                analysis = await parts.classifier.classify(image)",
-                ),
+                    "async def _twice(parts: Parts, image: Image) -> Analysis:",
+                    "    try:",
+                    "        return await parts.classifier.classify(image)",
+                    "    except Rejected:",
+                    "        return await parts.classifier.classify(image)",
+                    "",
+                    "",
+                )
+                + "async def _call(",
             ),
         ),
         says=REPEATED,
-        seeds=range(3, 4),
     ),
     Defect(
         name="rejected image tried again later",
@@ -99,7 +97,6 @@ PAID_ONCE = (
             ),
         ),
         says="was due, and is still deferred",
-        seeds=range(1),
     ),
     Defect(
         name="lease not asked before calls",
@@ -107,7 +104,6 @@ PAID_ONCE = (
         file="jobs/work.py",
         edits=(("        return hold.left() > terms.call_seconds\n", "        return True\n"),),
         says="made a call without a lease that outlives it",
-        seeds=range(30, 31),
     ),
     Defect(
         name="lease not asked in the moment of a call",
@@ -115,7 +111,6 @@ PAID_ONCE = (
         file="jobs/run.py",
         edits=(("if self.halted is not None or not self.covered():", "if self.halted is not None:"),),
         says="made a call without a lease that outlives it",
-        seeds=range(30, 31),
     ),
     Defect(
         name="reuse whatever the model",
@@ -125,7 +120,6 @@ PAID_ONCE = (
             ("partial(ports.ledger.answers, hashes, ports.classifier.asked)", 'partial(ports.ledger.answers, hashes, "fake:1")'),
         ),
         says="was asked fake:2, has another's answer",
-        seeds=range(1),
     ),
     Defect(
         name="reuse ignores the fingerprint",
