@@ -20,6 +20,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from jobs.adapters.azure_blob_errors import fault, translated
 from jobs.adapters.azure_blob_place import Place
+from jobs.adapters.azure_http import proxied
 from jobs.errors import Transient
 
 Credential = AzureKeyCredential | AsyncTokenCredential
@@ -111,6 +112,7 @@ async def open_channel(place: Place, credential: Credential, *, seconds: float) 
         else credential,
         retry_total=0,
         permit_redirects=False,
+        use_env_settings=proxied(),
         connection_timeout=min(20.0, seconds),
         read_timeout=seconds,
     ) as client:

@@ -18,6 +18,7 @@ from azure.core.pipeline.policies import (
 )
 from azure.core.pipeline.transport import AioHttpTransport
 
+from jobs.adapters.azure_http import proxied
 from jobs.adapters.azure_vision_errors import ENDPOINT_HINT
 from jobs.errors import Misconfigured
 
@@ -56,7 +57,7 @@ async def pipeline(credential: Credential) -> AsyncIterator[dict[str, Any]]:
     Retries are not the SDK's (`jobs.retry` has them) and neither are redirects; what bounds the connections is the run's throttle.
     """
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=True
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=proxied()
     )
     async with AioHttpTransport(session=session) as transport:
         yield {"transport": transport, "policies": [RequestIdPolicy(), UserAgentPolicy("imagesweep"), _authentication(credential)]}

@@ -17,9 +17,11 @@ from urllib.parse import unquote, urlsplit
 
 from azure.core.credentials import AzureKeyCredential
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
+from jobs.adapters.azure_http import proxied
 from jobs.adapters.cosmos_errors import lost, translated
 from jobs.errors import Misconfigured
 from jobs.retry import Policy, retry
@@ -124,7 +126,7 @@ async def open_account(
         connection_timeout=CONNECT_SECONDS,
         read_timeout=ANSWER_SECONDS,
         raw_response_hook=meter,
-        **options,
+        **{"transport": AioHttpTransport(use_env_settings=proxied()), **options},
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)  # before it is entered, which asks the account, and leaves a session when refused
