@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from jobs import hashes, telemetry
-from jobs.errors import Halted, SweepError, Transient
+from jobs.budget import ACCOUNT
+from jobs.errors import Halted, Spent, SweepError, Transient
 from jobs.model import Analysis, Image
+from jobs.prepare import prepared
 from jobs.retry import retry
 from jobs.run import Parts, Run
+from jobs.steps import Ready, Step
 
 POLL = 1.0
 """Seconds between two looks at content that another process is paying for."""
@@ -46,13 +50,34 @@ async def answered(content_hash: str, *, parts: Parts, run: Run) -> None:
 
 
 async def _reuse_or_call(image: Image, content_hash: str, *, parts: Parts, run: Run) -> tuple[Analysis, bool]:
+    """Take the steps to an answer. Content is claimed before the first one that is paid, and looked up once more then."""
+    known = await _known(content_hash, run)
+    if known is not None:
+        return known, True
+    step = await retry(partial(_prepared, image, parts=parts, run=run), run.terms.retry)
+    while isinstance(step, Ready):
+        if step.price and content_hash not in run.paying:
+            await _claim(image.name, content_hash, parts=parts, run=run)
+            known = await _known(content_hash, run)
+            if known is not None:
+                return known, True
+        step = await retry(partial(_call, image, step, run=run), run.terms.retry, failed=run.fared)
+    run.counts.saved += step.saved
+    return step.answer, False
+
+
+async def _known(content_hash: str, run: Run) -> Analysis | None:
     found = await run.reusable(content_hash)
-    if found is None and parts.classifier.price:
-        await _claim(image.name, content_hash, parts=parts, run=run)
-        found = await run.reusable(content_hash)
-    if found is not None and found.analysis is not None:
-        return found.analysis, True
-    return await retry(lambda: _call(image, parts=parts, run=run), run.terms.retry, failed=run.fared), False
+    return found.analysis if found is not None else None
+
+
+async def _prepared(image: Image, *, parts: Parts, run: Run) -> Step[Analysis]:
+    """Take the step that costs nothing, within the time of a call."""
+    try:
+        async with asyncio.timeout(run.terms.call_seconds):
+            return await prepared(parts.classifier, image)
+    except TimeoutError as error:
+        raise Transient("prepare", image.name, "it took too long", failure_class="timeout") from error
 
 
 async def _claim(name: str, content_hash: str, *, parts: Parts, run: Run) -> None:
@@ -73,16 +98,35 @@ async def _claim(name: str, content_hash: str, *, parts: Parts, run: Run) -> Non
         await asyncio.sleep(POLL)
 
 
-async def _call(image: Image, *, parts: Parts, run: Run) -> Analysis:
-    """Make one call, which counts, within its time."""
-    async with run.throttle.call(run.admits):
-        if not run.spend():
-            raise Halted("classify", image.name, "the run admits no more calls")
-        try:
-            with telemetry.span("call", blob=image.name, bytes=len(image.data)):
-                async with asyncio.timeout(run.terms.call_seconds):
-                    analysis = await parts.classifier.classify(image)
-        except TimeoutError as error:
-            raise Transient("classify", image.name, "no answer in time", unknown=True, failure_class="timeout") from error
+async def _call(image: Image, ready: Ready[Analysis], *, run: Run) -> Step[Analysis]:
+    """Make one call, which counts: of the budgets, of the quota and of the report."""
+    try:
+        async with run.purse.leave(ready.price) as leave:
+            if run.deadline is not None:
+                await run.deadline.turn(run.progress, run.admits)
+            async with run.throttle.call(run.admits):
+                await run.purse.renew(leave)
+                if not run.spend(ready.price):
+                    raise Halted("classify", image.name, "the run admits no more calls")
+                leave.used = True
+                step = await _made(image, ready, run=run)
+    except Spent as spent:
+        run.exhaust(spent)
+        raise
+    except Transient as error:
+        if error.failure_class != ACCOUNT:
+            raise
+        run.halt(error)
+        raise Halted("classify", image.name, str(error)) from error
     run.fared(None)
-    return analysis
+    return step
+
+
+async def _made(image: Image, ready: Ready[Analysis], *, run: Run) -> Step[Analysis]:
+    """Make the request, within its time."""
+    try:
+        with telemetry.span("call", blob=image.name, bytes=len(image.data)):
+            async with asyncio.timeout(run.terms.call_seconds):
+                return await ready.make()
+    except TimeoutError as error:
+        raise Transient("classify", image.name, "no answer in time", unknown=True, failure_class="timeout") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from jobs.choose import within
@@ -81,6 +81,7 @@ async def audit(
     repair that was braked); its counts are of what was settled. Raises LeaseHeld when another audit is at it.
     """
     prefix = within(ports.source, prefix)
+    terms = terms if repair else replace(terms, window=None)
     with Findings() as found:
         body = partial(_audit, found=found, prefix=prefix, repair=repair, brake=brake)
         key = f"audit|{ports.source.key}|{prefix}"

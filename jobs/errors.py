@@ -5,6 +5,8 @@ Every error carries the operation, the thing it was done to, the cause, and a hi
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class SweepError(Exception):
     """Anything foreseeable that went wrong: `operation` on `key`, because of `cause`; `hint` says how to mend it."""
@@ -72,6 +74,14 @@ class Refused(SweepError):
 
 class Halted(SweepError):
     """The run admits no more work (budget, deadline, Ctrl-C): give the blob back as it was."""
+
+
+class Spent(Halted):
+    """A budget is spent until `goes_on`: stop the run, which the next one carries on then. Exit status 75."""
+
+    def __init__(self, operation: str, key: str, cause: str, *, goes_on: datetime, hint: str = "") -> None:
+        super().__init__(operation, key, cause, hint=hint)
+        self.goes_on = goes_on
 
 
 class Conflict(SweepError):

@@ -27,7 +27,7 @@ from jobs.publish import publish
 from jobs.retry import retry
 from jobs.run import Run, Terms
 from jobs.throttle import Throttle
-from jobs.work import Place, Ports, Work, settle_page, take_over
+from jobs.work import Place, Ports, Work, purse, settle_page, take_over
 from jobs.write import put, write
 
 ROUNDS = 5
@@ -98,6 +98,7 @@ async def _settle(work: Work, name: str, choose: Chooser) -> Answer | None:
 async def _page_of_one(work: Work, blob: Blob) -> Answer | None:
     counts = work.run.counts
     reached = await settle_page(work, [blob], name="event")
+    await work.run.purse.close()
     if work.run.halted is not None:
         raise work.run.halted
     if not reached:
@@ -155,6 +156,7 @@ async def _alone(ports: Ports, terms: Terms, throttle: Throttle | None, *, key: 
 
     shared = throttle or Throttle(concurrency=1, max_bytes=terms.max_flying_bytes, per_second=terms.per_second)
     run = Run(owner, owner, terms, shared, hold.now, Gather(answers), may_go_on=covered, covered=covered)
+    run.purse = purse(ports.state, ports.classifier, terms, hold.now, block=1)
     return Work(ports, run, hold, Place(key, Scan(), "", ports.state, policy))
 
 

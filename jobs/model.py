@@ -277,9 +277,37 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a look ahead said of a run before it began: calls at most, their cost, and seconds (None: unknown).
+
+    `whole` is false when it stopped counting at some number that was enough to know.
+    """
+
+    calls: int
+    cost: float
+    seconds: float | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What was spent in one period by all runs over one store, or is set apart for calls that one of them may make yet.
+
+    `nanos` are billionths of the unit of the prices' currency. `mark` tells each write from every other.
+    """
+
+    calls: int = 0
+    nanos: int = 0
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What one run did. `listed` is the sum of the seven counts after it, always; `seconds` is wall time.
 
+    `calls` are the requests to paid services, and the images that a free classifier was asked about; `cost` is theirs, at the
+    prices of the first tier. `saved` are the paid calls that a cascade made unnecessary. `estimate` was made before the run, where
+    one was. `goes_on` is when a run that a budget or a window stopped may go on.
     `ru` are the request units that the store was charged meanwhile, 0 where it charges none.
     `rederived` are those of the `unchanged` whose categories or properties were brought up to date, which costs no call.
     """
@@ -305,6 +333,7 @@ class Report:
     calls: int = 0
     unknown_calls: int = 0
     throttled: int = 0
+    saved: int = 0
     unread: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
@@ -313,6 +342,8 @@ class Report:
     watermark: datetime | None = None
     checkpoint: str | None = None
     message: str = ""
+    estimate: Estimate | None = None
+    goes_on: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

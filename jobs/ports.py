@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
-from jobs.model import Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Record, Report, Round, Scan
+from jobs.model import Account, Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Record, Report, Round, Scan
+from jobs.steps import Step
 
-Document = Scan | Lease | OpenPage | Report | Round
-D = TypeVar("D", Scan, Lease, OpenPage, Report, Round)
+Document = Scan | Lease | OpenPage | Report | Round | Account
+D = TypeVar("D", Scan, Lease, OpenPage, Report, Round, Account)
 
 
 class Source(Protocol):
@@ -48,6 +49,7 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
 class Linker(Protocol):
     """What some sources can besides: let another service fetch a blob by itself."""
 
@@ -73,6 +75,27 @@ class Classifier(Protocol):
         Raises Rejected for a fault of the image, Transient for a passing fault (`unknown` when it may have been billed),
         Refused or Misconfigured for a fault that every other image would meet as well. Does not retry.
         """
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """What a classifier may be beside: one that does what costs nothing before it asks a service."""
+
+    async def prepare(self, image: Image) -> Step[Analysis]:
+        """Return the answer where none needs to be asked for it, else the first request, ready to be made.
+
+        Raises Rejected for what is not worth asking about; else as `Classifier.classify` does.
+        """
+        ...
+
+
+@runtime_checkable
+class PreparingEmbedder(Protocol):
+    """The same of an embedder."""
+
+    async def prepare(self, image: Image) -> Step[bytes]:
+        """Return the first request for a vector, ready to be made. Raises Rejected for what is not worth asking about."""
         ...
 
 
@@ -143,7 +166,7 @@ class Tally(Protocol):
 
 
 class State(Protocol):
-    """Small documents that say how far the runs are: scans, leases, open pages, reports, rounds.
+    """Small documents that say how far the runs are: scans, leases, open pages, reports, rounds, accounts.
 
     Every write is conditional, so that whoever lost its right is refused.
     """
@@ -182,6 +205,18 @@ class Metered(Protocol):
 
     def spent(self) -> float:
         """Return the request units (RU) that were charged since it was opened, failed requests included; it only grows."""
+        ...
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """What every part can be beside: one that proves itself before it is needed."""
+
+    async def check(self) -> str:
+        """Return one fact about the part in use, after asking it what shows that it may do all that a sweep asks of it.
+
+        Costs nothing that is paid for by the call, and changes nothing. Fails as the part's other operations do.
+        """
         ...
 
 

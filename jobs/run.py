@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from jobs.errors import SweepError, Transient
+from jobs.budget import NANOS, Budget, Purse, nanos
+from jobs.deadline import Deadline, Progress
+from jobs.errors import Spent, SweepError, Transient
 from jobs.gather import Gather
 from jobs.model import Analysis, Outcome, Record
 from jobs.ports import Classifier, Ledger, Source, State
 from jobs.retry import Policy
 from jobs.taxonomy import NO_TAXONOMY, Taxonomy
 from jobs.throttle import Throttle
+from jobs.window import Window
 
 LONGEST_WAIT = 300.0
 """Seconds of Retry-After that a run waits for; it ends, resumable, when a service asks for more."""
@@ -25,7 +28,8 @@ class Terms:
     """What a run settles by. Seconds unless said otherwise.
 
     A crash repeats at most `concurrency` + `write_buffer` calls. `scope` names the filters, so that a changed one is noticed.
-    `taxonomy` gives what is stored its categories.
+    `taxonomy` gives what is stored its categories. `max_calls` and `max_cost` bound this run alone, `budget` all runs of a day
+    and a month; nothing begins outside of the `window`.
     """
 
     concurrency: int = 32
@@ -41,6 +45,9 @@ class Terms:
     pages_in_flight: int = 3
     deferred_share: int = 500
     max_calls: int | None = None
+    max_cost: float | None = None
+    budget: Budget = field(default_factory=Budget)
+    window: Window | None = None
     scope: str = ""
     taxonomy: Taxonomy = NO_TAXONOMY
 
@@ -76,6 +83,7 @@ class Counts:
     calls: int = 0
     unknown_calls: int = 0
     throttled: int = 0
+    saved: int = 0
     unread: int = 0
 
     def settle(self, outcome: Outcome, number: int = 1) -> None:
@@ -130,8 +138,9 @@ class Run:
     that begins now.
     `answering` holds the analyses by content hash that are asked for or not yet stored, so that identical bytes in flight are
     paid once, and `paying` the versions of our claims on content. `buffer` bounds the results that
-    wait to be stored. `halted` is the error that stopped the run; `storm` counts
-    the passing failures since the last of the `successes`.
+    wait to be stored. `purse` is what may be spent, `deadline` when all is to be done. `halted` is the error that stopped the
+    run, `exhausted` the budget that did, until `goes_on` where that is known; `storm` counts
+    the passing failures since the last of the `successes`, `nanos` what the calls cost, in billionths.
     """
 
     run_id: str
@@ -146,10 +155,14 @@ class Run:
     answering: dict[str, asyncio.Future[Analysis]] = field(default_factory=dict)
     paying: dict[str, str] = field(default_factory=dict)
     buffer: asyncio.Semaphore = field(init=False)
+    purse: Purse = field(default_factory=Purse)
+    deadline: Deadline | None = None
     halted: SweepError | None = None
-    exhausted: bool = False
+    exhausted: str = ""
+    goes_on: datetime | None = None
     storm: int = 0
     successes: int = 0
+    nanos: int = 0
 
     def __post_init__(self) -> None:
         self.buffer = asyncio.Semaphore(self.terms.write_buffer)
@@ -163,18 +176,39 @@ class Run:
         if self.halted is None:
             self.halted = error
 
-    def spend(self) -> bool:
+    def exhaust(self, error: Spent) -> None:
+        """Stop admitting because a budget is spent."""
+        self.exhausted = f"{error.cause[:1].upper()}{error.cause[1:]}"
+        self.goes_on = error.goes_on
+
+    @property
+    def cost(self) -> float:
+        """What the calls cost."""
+        return self.nanos / NANOS
+
+    def progress(self) -> Progress:
+        """Return how far the run is."""
+        counts = self.counts
+        called = counts.classified + counts.dead - counts.saved
+        return Progress(called + counts.saved + counts.reused + counts.gone, called, counts.calls)
+
+    def spend(self, price: float) -> bool:
         """Count a call if the run may still make one; a spent budget stops it.
 
         The lease is asked here once more: since the work was admitted this process may have been frozen.
         """
         if self.halted is not None or not self.covered():
             return False
-        if self.terms.max_calls is not None and self.counts.calls >= self.terms.max_calls:
-            self.exhausted = True
-            return False
-        self.counts.calls += 1
-        return True
+        terms, dear = self.terms, self.nanos + nanos(price)
+        if terms.max_calls is not None and self.counts.calls >= terms.max_calls:
+            self.exhausted = f"The budget of {terms.max_calls:,} calls is spent"
+        elif terms.max_cost is not None and dear > nanos(terms.max_cost):
+            self.exhausted = f"The budget of {terms.max_cost:,.2f} is spent"
+        else:
+            self.counts.calls += 1
+            self.nanos = dear
+            return True
+        return False
 
     def fared(self, error: Transient | None) -> None:
         """Learn how a call ended: a row of passing failures without one success stops the run instead of deferring an archive."""

@@ -15,13 +15,16 @@ from datetime import UTC, datetime
 from functools import partial
 
 from jobs import decide, hashes, telemetry
+from jobs.budget import BLOCK, Purse, affordable
+from jobs.deadline import Deadline
 from jobs.errors import Conflict, Halted, LeaseHeld, LeaseLost, Misconfigured, SweepError, Transient
 from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
-from jobs.model import Blob, OpenPage, Record, Report, Scan
+from jobs.model import Blob, Estimate, OpenPage, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Index, Ledger, Metered, Source, State
 from jobs.publish import publish
 from jobs.renew import renew
+from jobs.report import Ended, closed, reported
 from jobs.retry import Policy, retry
 from jobs.run import Counts, Parts, Run, Terms
 from jobs.settle import claim, settle, triage
@@ -48,6 +51,7 @@ class Control:
     """How a run is steered from outside.
 
     `seconds` boxes the slice; `stopped` is asked before each new piece of work; `watch` is handed the live counts once.
+    `estimate` is what a look ahead said, for the report; with it, calls are spread to be done by `finish_by`.
     `sole` says that an operating-system lock keeps other processes out, so that the lease of a dead one is taken over at once.
     """
 
@@ -56,6 +60,8 @@ class Control:
     watch: Callable[[Counts], None] = lambda _: None
     sole: bool = False
     run_id: str = ""
+    estimate: Estimate | None = None
+    finish_by: datetime | None = None
 
 
 STEADY = Control()
@@ -109,25 +115,14 @@ async def conduct(
     run_id = control.run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     owner = f"{socket.gethostname()}:{os.getpid()}:{run_id}"
     state, policy = ports.state, terms.retry
+    affordable(terms.budget.day_cost, ports.classifier.price, name="IMAGESWEEP_DAY_COST")
+    affordable(terms.budget.month_cost, ports.classifier.price, name="IMAGESWEEP_MONTH_COST")
+    if terms.window is not None and not terms.window.holds(now := await retry(ports.clock.now, policy)):
+        found = await retry(partial(state.get, Scan, key), policy)
+        scan = found[0] if found else Scan()
+        return closed(scan, terms.window, job=job, source=ports.source.key, run_id=run_id, now=now)
     hold = await acquire(state, ports.clock, key=key, owner=owner, seconds=terms.lease_seconds, policy=policy, sole=control.sole)
-    throttle = Throttle(
-        concurrency=terms.concurrency,
-        max_bytes=terms.max_flying_bytes,
-        per_second=terms.per_second,
-        first=FIRST if ports.classifier.price else math.inf,
-    )
-
-    def covered() -> bool:
-        return hold.left() > terms.call_seconds
-
-    def may_go_on() -> bool:
-        in_time = control.seconds is None or loop.time() - begun < control.seconds
-        return in_time and not control.stopped() and covered()
-
-    async def answers(hashes: Sequence[str]) -> Mapping[str, Record]:
-        return await retry(partial(ports.ledger.answers, hashes, ports.classifier.asked), policy)
-
-    run = Run(run_id, owner, terms, throttle, hold.now, Gather(answers), may_go_on=may_go_on, covered=covered)
+    run = _begun(run_id, owner, hold, ports=ports, terms=terms, control=control, begun=begun)
     control.watch(run.counts)
     started = hold.now()
     status = "failed"
@@ -142,13 +137,50 @@ async def conduct(
             run.halt(error)
         if run.halted is not None:
             status = _status(run.halted)
-        ru = _spent(ports.ledger) - spent
-        report = _report(work, job=job, status=status, started=started, seconds=loop.time() - begun, ru=ru)
+        await run.purse.close()
+        ended = Ended(job, ports.source.key, status, started, loop.time() - begun, _spent(ports.ledger) - spent)
+        report = reported(ended, run, place.scan, ahead=control.estimate)
         with suppress(SweepError):
             await put(state, f"{key}|{run_id}", report, None, policy)
     telemetry.reported(report, hold.now())
     log.info("run.end", extra={"report": asdict(report)})
     return report
+
+
+def _begun(run_id: str, owner: str, hold: Hold, *, ports: Ports, terms: Terms, control: Control, begun: float) -> Run:
+    """Return a run that begins work for as long as its lease outlives a call, and its time, window and budgets last."""
+    loop, policy = asyncio.get_running_loop(), terms.retry
+    throttle = Throttle(
+        concurrency=terms.concurrency,
+        max_bytes=terms.max_flying_bytes,
+        per_second=terms.per_second,
+        first=FIRST if ports.classifier.price else math.inf,
+    )
+
+    def covered() -> bool:
+        return hold.left() > terms.call_seconds
+
+    def may_go_on() -> bool:
+        in_time = control.seconds is None or loop.time() - begun < control.seconds
+        open_yet = terms.window is None or terms.window.holds(hold.now())
+        return in_time and open_yet and not control.stopped() and covered()
+
+    async def answers(hashes: Sequence[str]) -> Mapping[str, Record]:
+        return await retry(partial(ports.ledger.answers, hashes, ports.classifier.asked), policy)
+
+    run = Run(run_id, owner, terms, throttle, hold.now, Gather(answers), may_go_on=may_go_on, covered=covered)
+    run.purse = purse(ports.state, ports.classifier, terms, hold.now)
+    if control.finish_by is not None and control.estimate is not None:
+        seconds = (control.finish_by - hold.now()).total_seconds()
+        run.deadline = Deadline(control.finish_by, control.estimate.calls, seconds, loop.time(), loop.time, terms.per_second)
+    return run
+
+
+def purse(state: State, classifier: Classifier, terms: Terms, now: Callable[[], datetime], *, block: int = BLOCK) -> Purse:
+    """Return what a run may spend; nothing is counted where calls cost nothing and nothing is bounded."""
+    if not classifier.price and not terms.budget.set:
+        return Purse()
+    return Purse(state, terms.budget, now, terms.retry, block)
 
 
 def _status(error: SweepError) -> str:
@@ -245,34 +277,3 @@ async def _settle_page(work: Work, blobs: Sequence[Blob], name: str) -> bool:
 def _spent(store: Ledger) -> float:
     """Return what the store was charged so far, which several runs may have shared."""
     return store.spent() if isinstance(store, Metered) else 0.0
-
-
-def _report(work: Work, *, job: str, status: str, started: datetime, seconds: float, ru: float) -> Report:
-    run, scan = work.run, work.place.scan
-    counts = {name: value for name, value in asdict(run.counts).items() if name != "seen"}
-    return Report(
-        run_id=run.run_id,
-        job=job,
-        source=work.ports.source.key,
-        status=status,
-        started=started,
-        seconds=round(seconds, 3),
-        images_per_second=round((run.counts.classified + run.counts.reused) / seconds, 1) if seconds > 0 else 0.0,
-        cost=round(run.counts.calls * work.ports.classifier.price, 6),
-        ru=round(ru, 2),
-        watermark=scan.watermark,
-        checkpoint=scan.checkpoint.after if scan.checkpoint else None,
-        message=_message(run, status),
-        **counts,
-    )
-
-
-def _message(run: Run, status: str) -> str:
-    """Say in a sentence why the run ended as it did, and what to do."""
-    if run.halted is not None:
-        return str(run.halted)
-    if status == "partial":
-        return f"{run.counts.unread} folders could not be read: what is in them waits until they can be, or are excluded."
-    if run.exhausted:
-        return f"The budget of {run.terms.max_calls} calls is spent. Run it again to go on from here."
-    return "Stopped early. Run it again to go on from here." if status == "stopped" else ""

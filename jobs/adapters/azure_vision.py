@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from azure.ai.vision.imageanalysis.aio import ImageAnalysisClient
@@ -19,7 +20,9 @@ from jobs.adapters.azure_vision_links import Links
 from jobs.adapters.azure_vision_mapping import Json, lying, mapped
 from jobs.errors import Misconfigured, Rejected, Transient
 from jobs.model import Analysis, Facts, Image
+from jobs.steps import Done, Ready, Step, finished
 
+NO_IMAGE: Final = b"imagesweep check"
 FEATURES: Final = {feature.value.lower(): feature.value for feature in VisualFeatures}
 
 
@@ -71,34 +74,40 @@ class AzureVision:
         self._links = links
 
     async def classify(self, image: Image) -> Analysis:
-        """Analyse one image in one call; what its own bytes tell against it is told before the call.
+        """Analyse one image, in one call; a link that the service cannot read costs a second one, with the bytes."""
+        return await finished(await self.prepare(image))
 
-        With links, the service reads the image for itself, and an answer about another version is refused as Changed or Gone.
-        A link that it cannot read costs a second call, with the bytes.
+    async def prepare(self, image: Image) -> Step[Analysis]:
+        """Look at the image, and sign a link to it where it is to be sent as one; its own faults are told before the call.
+
+        An answer about another version than the one that a link was meant for is refused as Changed or Gone.
         """
-        loop = asyncio.get_running_loop()
-        facts, data = await loop.run_in_executor(self._threads, self._prepared, image)
-        found = await self._by_link(image) if data is image.data else None
-        if found is None:
-            found = await self._analyse(image.name, data)
-        with _expected(image.name):
-            turned = orientation(data) if lying(found, facts) else 1
-            return mapped(found, facts, orientation=turned)
+        facts, data = await asyncio.get_running_loop().run_in_executor(self._threads, self._prepared, image)
+        url = await self._links.link(image) if self._links and data is image.data else None
+        if url is None:
+            return Ready(self.price, partial(self._by_bytes, image, data, facts))
+        return Ready(self.price, partial(self._by_link, image, url, facts))
 
-    async def _by_link(self, image: Image) -> Json | None:
-        """Return the answer about an image that the service read for itself, None when it could not, or is not to."""
-        url = await self._links.link(image) if self._links else None
-        if url is None or self._links is None:
-            return None
+    async def _by_bytes(self, image: Image, data: bytes, facts: Facts) -> Step[Analysis]:
+        return Done(_told(image.name, await self._analyse(image.name, data), facts, data))
+
+    async def check(self) -> str:
+        """Send what is no image. It is refused before any work, so it costs nothing, and only after address, right and question."""
+        with suppress(Rejected):
+            await self._analyse("what is no image", NO_IMAGE)
+        return f"it takes requests for {', '.join(self._question.features)}; no call was made, --pay makes one"
+
+    async def _by_link(self, image: Image, url: str, facts: Facts) -> Step[Analysis]:
+        assert self._links is not None
         try:
             found = await self._analyse(image.name, url)
         except Rejected as error:
             if error.failure_class == UNREADABLE_URL:
-                return None
+                return Ready(self.price, partial(self._by_bytes, image, image.data, facts))
             await self._links.check(image)
             raise
         await self._links.check(image)
-        return found
+        return Done(_told(image.name, found, facts, image.data))
 
     def _prepared(self, image: Image) -> tuple[Facts, bytes]:
         facts = self._preparation.facts(image)
@@ -120,6 +129,13 @@ class AzureVision:
                 return by_link
             by_bytes: Json = await self._client.analyze(image, **terms)
             return by_bytes
+
+
+def _told(name: str, found: Json, facts: Facts, seen: bytes) -> Analysis:
+    """Return the analysis that an answer about the bytes that the service saw stands for."""
+    with _expected(name):
+        turned = orientation(seen) if lying(found, facts) else 1
+        return mapped(found, facts, orientation=turned)
 
 
 def _plain(response: Any, _: object, __: object) -> Json:

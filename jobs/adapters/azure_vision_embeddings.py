@@ -6,7 +6,8 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -17,13 +18,15 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from jobs.adapters.azure_vision_errors import translated
 from jobs.adapters.azure_vision_http import Credential, endpoint, pipeline
 from jobs.adapters.azure_vision_image import Preparation, preparing
-from jobs.errors import Transient
+from jobs.errors import Rejected, Transient
 from jobs.model import Image
+from jobs.steps import Done, Ready, Step, finished
 
 API_VERSION: Final = "2024-02-01"
 MODEL: Final = "2023-04-15"
 """Multilingual. Vectors of the other one, 2022-04-11, cannot be compared with these."""
 LENGTH: Final = 1024
+NO_IMAGE: Final = b"imagesweep check"
 
 Client = AsyncPipelineClient[HttpRequest, AsyncHttpResponse]
 
@@ -41,14 +44,27 @@ class AzureVisionEmbedder:
 
     async def embed(self, image: Image) -> bytes:
         """Embed one image: 1,024 numbers."""
+        return await finished(await self.prepare(image))
+
+    async def prepare(self, image: Image) -> Step[bytes]:
+        """Look at the image; its own faults are told before the call."""
         data = await asyncio.get_running_loop().run_in_executor(self._threads, self._prepared, image)
-        return await self._ask(
-            "vectorizeImage", "embed", image.name, content=data, headers={"Content-Type": "application/octet-stream"}
-        )
+        return Ready(self.price, partial(self._embedded, image.name, data))
+
+    async def _embedded(self, name: str, data: bytes) -> Step[bytes]:
+        headers = {"Content-Type": "application/octet-stream"}
+        return Done(await self._ask("vectorizeImage", "embed", name, content=data, headers=headers))
 
     async def embed_text(self, text: str) -> bytes:
         """Embed some words, one to seventy of them, in any of a hundred languages; near to the images that show it."""
         return await self._ask("vectorizeText", "embed text", text, json={"text": text})
+
+    async def check(self) -> str:
+        """Send what is no image. It is refused before any work, so it costs nothing, and only after address and right."""
+        headers = {"Content-Type": "application/octet-stream"}
+        with suppress(Rejected):
+            await self._ask("vectorizeImage", "embed", "what is no image", content=NO_IMAGE, headers=headers)
+        return f"it takes requests for model {MODEL}; no call was made, --pay makes one"
 
     def _prepared(self, image: Image) -> bytes:
         return self._preparation.sendable(image, self._preparation.facts(image))

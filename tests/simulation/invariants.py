@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from jobs.budget import NANOS, PERIODS
 from jobs.decide import KEEPSAKES
 from jobs.hashes import key_of
-from jobs.model import Image, Lease, OpenPage, Outcome, Record, Report, Scan, shown
+from jobs.model import Account, Image, Lease, OpenPage, Outcome, Record, Report, Scan, shown
 from tests.fakes.classifier import answer
 from tests.fakes.store import MemoryStore
 from tests.simulation.shop import LOCKED, Service, Shelf, Shop
@@ -102,6 +103,15 @@ def call_is_claimed(run: str, image: Image, asked: str, claims: set[tuple[str, s
     demand((run, image.name) in claims, f"run {run} made a call for {image.name} that it had not claimed")
     content = key_of(hashlib.sha256(image.data).hexdigest(), asked)
     demand((run, content) in claims, f"run {run} made a call for the bytes of {image.name} that it had not claimed")
+
+
+def call_is_accounted_for(run: str, store: MemoryStore, *, called: int) -> None:
+    """No call begins before it is counted: neither the days nor the months ever say less than what was called."""
+    for period in PERIODS:
+        accounts = [one for (_, key), (one, _) in store.documents.items() if isinstance(one, Account) and key.startswith(period)]
+        counted = sum(account.calls for account in accounts)
+        demand(counted >= called, f"run {run} made call {called}, the accounts of each {period} say {counted}")
+        demand(all(account.nanos == account.calls * NANOS for account in accounts), "an account's money is not that of its calls")
 
 
 def index_shows_what_is_not_open(store: MemoryStore, index: Shelf, ids: Iterable[str] | None = None) -> None:

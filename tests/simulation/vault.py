@@ -30,6 +30,7 @@ class Vault(MemoryStore):
         super().__init__(loop.now)
         self.alone = True
         self.broken: list[str] = []
+        self.called = 0
         self.claims: set[tuple[str, str]] = set()
         self._shop = shop
         self._index = index

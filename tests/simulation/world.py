@@ -261,6 +261,8 @@ class Covered:
         with store.noting():
             invariants.call_is_covered(run, store.leases(run), now=store.time, call_seconds=TERMS.call_seconds)
             invariants.call_is_claimed(run, image, self._till.asked, store.claims)
+            store.called += 1
+            invariants.call_is_accounted_for(run, store, called=store.called)
         analysis: Analysis = await self._till.classify(image)
         return analysis
 

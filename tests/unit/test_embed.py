@@ -135,7 +135,7 @@ def test_halves_that_are_kept_are_bounded_and_the_oldest_goes(run: Run, monkeypa
     for picture in pictures:
         with pytest.raises(Transient):
             run(both.classify(picture))
-    for picture in pictures:
+    for picture in reversed(pictures):
         run(both.classify(picture))
     assert [embedder.paid[picture.data] for picture in pictures] == [2, 1, 1]
 

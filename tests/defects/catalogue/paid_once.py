@@ -14,13 +14,15 @@ PAID_ONCE = (
         file="jobs/settle.py",
         edits=(("    return await write(parts.ledger, marked, run.terms.retry)\n", "    return list(marked)\n"),),
         says="made a call for [^ ]+ that it had not claimed",
+        seeds=range(1),
     ),
     Defect(
         name="content not claimed",
         promise=ONCE,
         file="jobs/answer.py",
-        edits=(("if found is None and parts.classifier.price:", "if found is None and not parts.classifier.price:"),),
+        edits=(("if step.price and content_hash not in run.paying:", "if not step.price:"),),
         says="made a call for the bytes of [^ ]+ that it had not claimed",
+        seeds=range(1),
     ),
     Defect(
         name="content let go before its answer is stored",
@@ -33,6 +35,7 @@ PAID_ONCE = (
             ),
         ),
         says=REPEATED,
+        seeds=range(141, 142),
     ),
     Defect(
         name="identical bytes in flight not noticed",
@@ -40,13 +43,15 @@ PAID_ONCE = (
         file="jobs/answer.py",
         edits=(("    flying = run.answering.get(content_hash)\n", "    flying = None\n"),),
         says=REPEATED,
+        seeds=range(12, 13),
     ),
     Defect(
         name="stored answers not reused",
         promise=ONCE,
         file="jobs/answer.py",
-        edits=(("if found is not None and found.analysis is not None:", "if found is not None and found.analysis is None:"),),
+        edits=(("    return found.analysis if found is not None else None\n", "    return None\n"),),
         says=REPEATED,
+        seeds=range(77, 78),
     ),
     Defect(
         name="answer of an older version not kept",
@@ -54,6 +59,7 @@ PAID_ONCE = (
         file="jobs/settle.py",
         edits=(("    if ids:\n        full =", "    if not ids:\n        full ="),),
         says=REPEATED,
+        seeds=range(1),
     ),
     Defect(
         name="answer that came too late not kept",
@@ -69,15 +75,15 @@ PAID_ONCE = (
         file="jobs/answer.py",
         edits=(
             ("from jobs.errors import Halted,", "from jobs.errors import Halted, Rejected,"),
-            ("await parts.classifier.classify(image)", "await _twice(parts, image)"),
+            ("await ready.make()", "await _twice(ready)"),
             (
                 "async def _call(",
                 lines(
-                    "async def _twice(parts: Parts, image: Image) -> Analysis:",
+                    "async def _twice(ready: Ready[Analysis]) -> Step[Analysis]:",
                     "    try:",
-                    "        return await parts.classifier.classify(image)",
+                    "        return await ready.make()",
                     "    except Rejected:",
-                    "        return await parts.classifier.classify(image)",
+                    "        return await ready.make()",
                     "",
                     "",
                 )
@@ -85,6 +91,7 @@ PAID_ONCE = (
             ),
         ),
         says=REPEATED,
+        seeds=range(76, 77),
     ),
     Defect(
         name="rejected image tried again later",
@@ -97,6 +104,7 @@ PAID_ONCE = (
             ),
         ),
         says="was due, and is still deferred",
+        seeds=range(1, 2),
     ),
     Defect(
         name="lease not asked before calls",
@@ -104,6 +112,7 @@ PAID_ONCE = (
         file="jobs/work.py",
         edits=(("        return hold.left() > terms.call_seconds\n", "        return True\n"),),
         says="made a call without a lease that outlives it",
+        seeds=range(2, 3),
     ),
     Defect(
         name="lease not asked in the moment of a call",
@@ -111,6 +120,7 @@ PAID_ONCE = (
         file="jobs/run.py",
         edits=(("if self.halted is not None or not self.covered():", "if self.halted is not None:"),),
         says="made a call without a lease that outlives it",
+        seeds=range(2, 3),
     ),
     Defect(
         name="reuse whatever the model",
@@ -120,6 +130,7 @@ PAID_ONCE = (
             ("partial(ports.ledger.answers, hashes, ports.classifier.asked)", 'partial(ports.ledger.answers, hashes, "fake:1")'),
         ),
         says="was asked fake:2, has another's answer",
+        seeds=range(1),
     ),
     Defect(
         name="reuse ignores the fingerprint",
