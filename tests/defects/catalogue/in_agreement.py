@@ -22,6 +22,7 @@ IN_AGREEMENT = (
             ),
         ),
         says=UNSEEN,
+        seeds=range(1),
     ),
     Defect(
         name="page not opened before it is stored",
@@ -29,6 +30,7 @@ IN_AGREEMENT = (
         file="jobs/work.py",
         edits=(("OpenPage(work.run.owner, found.ids)", "OpenPage(work.run.owner, ())"),),
         says=UNSEEN,
+        seeds=range(4, 5),
     ),
     Defect(
         name="stored and not published for a lost lease",
@@ -51,8 +53,9 @@ IN_AGREEMENT = (
         name="takeover omitted",
         promise=AGREE,
         file="jobs/work.py",
-        edits=(("            await take_over(work)\n", ""),),
+        edits=(("await take_over(work)", "pass"),),
         says="pages were not taken over",
+        seeds=range(1, 2),
     ),
     Defect(
         name="takeover does not publish",
@@ -60,6 +63,7 @@ IN_AGREEMENT = (
         file="jobs/work.py",
         edits=(("        await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)\n", ""),),
         says=UNSEEN,
+        seeds=range(4, 5),
     ),
     Defect(
         name="dead owner keeps its claims",
@@ -75,6 +79,7 @@ IN_AGREEMENT = (
         file="jobs/publish.py",
         edits=(("if reason is not None}", 'if reason == "nothing"}'),),
         says=UNSEEN,
+        seeds=range(4, 5),
     ),
     Defect(
         name="revisions not compared after publishing",
@@ -82,6 +87,7 @@ IN_AGREEMENT = (
         file="jobs/publish.py",
         edits=(("and _state(current[record.id]) != _state(record)]", "and current[record.id].rev < 0]"),),
         says=UNSEEN,
+        seeds=range(191, 192),
     ),
     Defect(
         name="another's removal not seen after publishing",
@@ -97,6 +103,7 @@ IN_AGREEMENT = (
         file="jobs/write.py",
         edits=(("and _stamp(ours) == _stamp(theirs):", "and _stamp(ours) != _stamp(theirs):"),),
         says=UNSEEN,
+        seeds=range(11, 12),
     ),
     Defect(
         name="unconditional result write",
@@ -106,6 +113,7 @@ IN_AGREEMENT = (
             ("if theirs is not None and theirs.claim is not None and theirs.claim.owner == run.owner:", "if theirs is not None:"),
         ),
         says="was known as .* and was stored as classified|was passed by the watermark, and is",
+        seeds=range(281, 282),
     ),
     Defect(
         name="audit without brake",

@@ -15,6 +15,7 @@ NOTHING_LOST = (
         file="jobs/sweep.py",
         edits=(("blob.modified >= lower", "blob.modified > lower"),),
         says=PASSED,
+        seeds=range(44, 45),
     ),
     Defect(
         name="no look-back",
@@ -22,6 +23,7 @@ NOTHING_LOST = (
         file="jobs/watermark.py",
         edits=(("scan.watermark - lookback if", "scan.watermark if"),),
         says=PASSED,
+        seeds=range(3, 4),
     ),
     Defect(
         name="scan start by the worker's wall clock",
@@ -32,6 +34,7 @@ NOTHING_LOST = (
             ("now=await work.ports.source.now()", "now=datetime.fromtimestamp(time.time(), UTC)"),
         ),
         says=PASSED,
+        seeds=range(2, 3),
     ),
     Defect(
         name="scan start by the store's clock",
@@ -39,6 +42,7 @@ NOTHING_LOST = (
         file="jobs/sweep.py",
         edits=(("now=await work.ports.source.now()", "now=work.run.now()"),),
         says=PASSED,
+        seeds=range(2, 3),
     ),
     Defect(
         name="watermark at the scan's end",
@@ -52,6 +56,7 @@ NOTHING_LOST = (
             ),
         ),
         says=PASSED,
+        seeds=range(7, 8),
     ),
     Defect(
         name="watermark after an incomplete scan",
@@ -59,6 +64,7 @@ NOTHING_LOST = (
         file="jobs/scan.py",
         edits=(("return await before and whole and work.run.halted is None", "return await before or True"),),
         says=PASSED,
+        seeds=range(8, 9),
     ),
     Defect(
         name="unread folders ignored",
@@ -66,6 +72,7 @@ NOTHING_LOST = (
         file="jobs/watermark.py",
         edits=(("if checkpoint is None or checkpoint.unread:", "if checkpoint is None:"),),
         says=PASSED,
+        seeds=range(4, 5),
     ),
     Defect(
         name="checkpoint on the last name listed",
@@ -79,6 +86,7 @@ NOTHING_LOST = (
             ("            await _move_past(work, page)\n            whole = True\n", "            whole = True\n"),
         ),
         says=PASSED,
+        seeds=range(1),
     ),
     Defect(
         name="checkpoint before store and publish",
@@ -100,6 +108,7 @@ NOTHING_LOST = (
             ),
         ),
         says=PASSED,
+        seeds=range(1),
     ),
     Defect(
         name="checkpoint without the pages before",
@@ -107,6 +116,7 @@ NOTHING_LOST = (
         file="jobs/scan.py",
         edits=(("if await before and reached:", "if reached:"),),
         says=f"{PASSED}|the checkpoint moved back",
+        seeds=range(1),
     ),
     Defect(
         name="deferred blobs dropped",
@@ -114,6 +124,7 @@ NOTHING_LOST = (
         file="jobs/sweep.py",
         edits=(("        await _retry_deferred(work, prefix=prefix)\n", ""),),
         says=STILL,
+        seeds=range(1),
     ),
     Defect(
         name="deferred blobs tried at their old version",
@@ -121,6 +132,7 @@ NOTHING_LOST = (
         file="jobs/work.py",
         edits=(("    return blob or decide.recorded(", "    return decide.recorded("),),
         says=STILL,
+        seeds=range(24, 25),
     ),
     Defect(
         name="lost claim left to its winner",
@@ -146,6 +158,7 @@ NOTHING_LOST = (
             ),
         ),
         says=r"is dead: Failure\(failure_class='refused'",
+        seeds=range(248, 249),
     ),
     Defect(
         name="archived blobs read",
@@ -153,6 +166,7 @@ NOTHING_LOST = (
         file="jobs/settle.py",
         edits=(("        if item.blob.archived:\n", "        if item.blob.archived is False:\n"),),
         says="read while archived",
+        seeds=range(3, 4),
     ),
     Defect(
         name="archived blobs read by a dry audit",
@@ -160,5 +174,6 @@ NOTHING_LOST = (
         file="jobs/mend.py",
         edits=(("if blob.archived or decide.refusal(", "if decide.refusal("),),
         says="read while archived",
+        seeds=range(32, 33),
     ),
 )
