@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import datetime
 from re import Pattern
 
@@ -105,6 +105,16 @@ class AzureBlobSource:
         if answer.headers.get("x-ms-resource-type") == "directory" or is_folder(metadata):
             return None
         return await self._blob(name, answer, metadata)
+
+    async def check(self) -> str:
+        """List one name, and read a byte of it where it can be read."""
+        found = await self._names.peek("", self.prefix)
+        for entry in found.entries:
+            if isinstance(entry, Blob) and entry.archived is None:
+                with suppress(Changed, Gone):
+                    await self.read(entry, limit=1)
+                return f"it may be listed and read; the first blob is {entry.name}"
+        return "it may be listed" if found.entries or found.by_folder else "it may be listed; nothing is there yet"
 
     async def now(self) -> datetime:
         """Return the time by the service's clock, in whole seconds."""

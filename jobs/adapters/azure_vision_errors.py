@@ -138,7 +138,7 @@ def _http(operation: str, key: str, error: HttpResponseError) -> SweepError:
     if response is None:
         if isinstance(error, ClientAuthenticationError):
             hint = "Run `az login`, give the app a managed identity, or set IMAGESWEEP_VISION_KEY."
-            return Misconfigured(operation, key, f"there is no identity to sign in with: {_brief(error)}", hint=hint)
+            return Misconfigured(operation, key, f"no identity could be had: {_first_line(error)}", hint=hint)
         return _lost(operation, key, _brief(error))
     return refusal(read_answer(response.status_code, response.headers, response.text()), operation, key)
 
@@ -179,6 +179,10 @@ def _lost(operation: str, key: str, cause: str) -> Transient:
 
 def _brief(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _first_line(error: BaseException) -> str:
+    return _brief(error).split(". ")[0].rstrip(".")
 
 
 def _doubtful(answer: Answer, operation: str, key: str) -> SweepError:

@@ -21,7 +21,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from jobs.adapters.cosmos_account import PATIENCE, Account, Credential, located, open_account
 from jobs.adapters.cosmos_batch import Intent, Refused, batches, intents, new_token, operations_of, settle
-from jobs.adapters.cosmos_containers import SCHEMA_ID, checked
+from jobs.adapters.cosmos_containers import SCHEMA, SCHEMA_ID, checked, writable
 from jobs.adapters.cosmos_errors import lost
 from jobs.adapters.cosmos_items import (
     BEHIND,
@@ -226,6 +226,12 @@ class CosmosStore:
         if date is None:
             raise StorageFailed("read", "the time", "the answer has no Date header")
         return parsedate_to_datetime(date)
+
+    async def check(self) -> str:
+        """Count the sources, and try a write that is bound to lose: only who may write gets as far as that."""
+        await writable(self._account, self._state)
+        number = len(await self.sources())
+        return f"schema {SCHEMA}, results of {number} source{'s' * (number != 1)}; it may be read and written"
 
     async def _items(self, keys: Sequence[str]) -> Mapping[str, Item]:
         """Return the items of these ids that exist, by id."""

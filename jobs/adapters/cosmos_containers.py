@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from azure.core import MatchConditions
 from azure.cosmos import PartitionKey, ThroughputProperties
 from azure.cosmos.aio import ContainerProxy, DatabaseProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceExistsError
@@ -78,6 +79,13 @@ async def checked(account: Account, database: DatabaseProxy) -> tuple[ContainerP
         cause = f"written by a newer imagesweep (schema {schema}, this one knows up to {SCHEMA})"
         raise Misconfigured("open", where, cause, hint="Update imagesweep here, or use the version that wrote it")
     return records, state
+
+
+async def writable(account: Account, state: ContainerProxy) -> None:
+    """Raise Misconfigured where this identity may only read: ask for a write at a version that never was, which changes nothing."""
+    item = {"id": SCHEMA_ID, "schema": SCHEMA}
+    replace = partial(state.replace_item, SCHEMA_ID, item, etag='"never"', match_condition=MatchConditions.IfNotModified)
+    await account.unless_lost("check", STATE, replace, writes=True)
 
 
 async def _exists(account: Account, read: Callable[[], Awaitable[object]], name: str) -> bool:

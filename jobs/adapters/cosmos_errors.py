@@ -65,7 +65,7 @@ def _translate(operation: str, key: str, error: AzureError, *, writes: bool) -> 
     cause = _first_line(error)
     match error:
         case ClientAuthenticationError():
-            ours: SweepError | None = Misconfigured(operation, key, cause, hint=_KEY)
+            ours: SweepError | None = Misconfigured(operation, key, f"no identity could be had: {cause.rstrip('.')}", hint=_KEY)
         case CosmosHttpResponseError() | CosmosBatchOperationError():
             ours = _of_status(operation, key, error, writes=writes)
         case DecodeError():

@@ -27,6 +27,9 @@ from jobs.gather import Gather
 from jobs.model import Blob, Odd, Page
 from jobs.properties import properties
 
+TOP = 10_000
+"""Entries that a check looks at."""
+
 _NOT_THERE = ABSENT | {errno.ELOOP, errno.ENXIO}  # ENXIO: opening a socket
 _LOTS, _LOT = 4, 8  # threads that read, and files that each reads in one go
 _TICK_NS = 20_000_000  # twice the coarsest tick by which a Linux kernel stamps files
@@ -96,6 +99,11 @@ class FolderSource:
         blob = await asyncio.to_thread(self._head, name)
         return self._described(blob) if blob else None
 
+    async def check(self) -> str:
+        """Count what lies at the top of the folder, up to TOP entries."""
+        number = await asyncio.to_thread(self._top)
+        return f"it may be read; {number:,}{' or more' if number == TOP else ''} files and folders at its top"
+
     async def now(self) -> datetime:
         """Return the time by the clock that stamps files here; one on a file server may differ, which the lookback covers."""
         return from_ns(time.clock_gettime_ns(_STAMPING_CLOCK))
@@ -113,6 +121,13 @@ class FolderSource:
     def _described(self, blob: Blob) -> Blob:
         """Return the blob with the properties that the pattern finds in its name."""
         return replace(blob, properties=properties(blob.name, self._pattern)) if self._pattern else blob
+
+    def _top(self) -> int:
+        try:
+            with os.scandir(self._root) as entries:
+                return sum(1 for _ in islice(entries, TOP))
+        except OSError as error:
+            raise root_fault("check", self.key, error) from error
 
     def _standing(self) -> Identity:
         """Return which folder is at the root now; raise Misconfigured when there is none."""

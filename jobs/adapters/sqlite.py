@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from jobs.adapters.sqlite_file import connect, transaction, translated
+from jobs.adapters.sqlite_file import MIGRATIONS, check_writable, connect, transaction, translated
 from jobs.codec import decode, encode
 from jobs.errors import Conflict
 from jobs.model import Outcome, Record
@@ -175,6 +175,12 @@ class SqliteStore:
     async def now(self) -> datetime:
         """Return the time of this machine, which every process that can open the file shares."""
         return self._clock()
+
+    async def check(self) -> str:
+        """Count the records; raises Misconfigured where the file may not be written to."""
+        (number,) = await self._call("check", lambda: self._connection.execute("SELECT count(*) FROM records").fetchone())
+        check_writable(self._path)
+        return f"schema {len(MIGRATIONS)}, {number:,} records"
 
     async def _call(self, operation: str, action: Callable[[], T]) -> T:
         def on_thread() -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ _DAMAGED = (
     "and every image is classified, and paid for, again"
 )
 _NO_RESULTS = "Run imagesweep sweep first"
+_WRITABLE = "The file and its folder must be writable by this user"
 
 MIGRATIONS: Sequence[Sequence[str]] = (
     (
@@ -85,6 +87,13 @@ def connect(path: Path, *, read_only: bool, ladder: Sequence[Sequence[str]] = MI
     return connection
 
 
+def check_writable(path: Path) -> None:
+    """Raise Misconfigured where this user may not write the file or its folder, where SQLite keeps its log."""
+    for one in (path, path.absolute().parent):
+        if not os.access(one, os.W_OK):
+            raise Misconfigured("check", str(one), "it may not be written to", hint=_WRITABLE)
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Hold the file's one write lock from the start; commit at the end, undo everything on any error."""
@@ -123,7 +132,7 @@ def _translate(operation: str, key: str, error: sqlite3.Error) -> SweepError | N
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
             return StorageFailed(operation, key, f"{cause} ({error.sqlite_errorname})", hint="Check the disk")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
-            return Misconfigured(operation, key, cause, hint="The file and its folder must be writable by this user")
+            return Misconfigured(operation, key, cause, hint=_WRITABLE)
         case _:
             return None
 

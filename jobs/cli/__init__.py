@@ -10,6 +10,7 @@ import click
 
 from jobs.cli.audit import audit_command
 from jobs.cli.backfill import backfill_command, redrive_command
+from jobs.cli.check import check_command
 from jobs.cli.find import search_command
 from jobs.cli.index import index_command
 from jobs.cli.keep import export_command, forget_command, import_command
@@ -28,6 +29,7 @@ def main() -> None:
 
     \b
     Begin with:
+      imagesweep check            would every part serve?
       imagesweep plan             what would a sweep do?
       imagesweep sweep            do it
       imagesweep search dog       find what was swept
@@ -69,6 +71,7 @@ for command in (
     failures_command,
     status_command,
     index_command,
+    check_command,
     forget_command,
     export_command,
     import_command,

@@ -79,21 +79,17 @@ def answering(*, as_json: bool) -> Iterator[None]:
     except SweepError as error:
         err.print(f"imagesweep: {printable(str(error))}", style="red" if err.is_terminal else None)
         if as_json:
-            print_json(
-                {
-                    "error": {
-                        "kind": type(error).__name__,
-                        "operation": error.operation,
-                        "key": error.key,
-                        "cause": error.cause,
-                        "hint": error.hint,
-                    }
-                }
-            )
+            print_json({"error": as_error(error)})
         sys.exit(status_of(error))
     except KeyboardInterrupt:
         err.print("imagesweep: interrupted; run it again to go on")
         sys.exit(RESUMABLE)
+
+
+def as_error(error: SweepError) -> dict[str, str]:
+    """Return an error as programs read it."""
+    parts = {name: getattr(error, name) for name in ("operation", "key", "cause", "hint")}
+    return {"kind": type(error).__name__} | parts
 
 
 def ago(time: datetime, now: datetime) -> str:

@@ -36,6 +36,7 @@ _SCHEMA = re.compile(
 )
 _SHOWN = 300
 REBUILD = "Run `imagesweep index rebuild`: it costs no call."
+_IDENTITY = "Run `az login`, give the app a managed identity, or set IMAGESWEEP_SEARCH_KEY."
 _ROLES = (
     "Give the identity the roles Search Index Data Contributor (documents) and Search Service Contributor (`imagesweep index`),"
     " let the service accept roles as well as keys, or set IMAGESWEEP_SEARCH_KEY; a firewall of the service answers the same."
@@ -65,7 +66,8 @@ def translated(operation: str, key: str) -> Iterator[None]:
     try:
         yield
     except ClientAuthenticationError as error:
-        raise Misconfigured(operation, key, _first(error), hint=_ROLES) from error
+        cause = f"no identity could be had: {_first(error).split('. ')[0]}"
+        raise Misconfigured(operation, key, cause, hint=_IDENTITY) from error
     except ServiceRequestError as error:
         raise _unsent(operation, key, _first(error)) from error
     except (ServiceResponseError, IncompleteReadError) as error:

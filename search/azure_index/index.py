@@ -18,7 +18,7 @@ from search.azure_index.answer import nothing, results, unsettled
 from search.azure_index.batches import Actions, batches, send
 from search.azure_index.compile import after, compiled, encodable, key
 from search.azure_index.place import Place
-from search.azure_index.schema import verify
+from search.azure_index.schema import SCHEMA, verify
 from search.azure_index.service import POLICY, Service, opened
 from search.azure_index.wire import DOCUMENT, delete, unfit, upload
 from search.checks import check
@@ -92,6 +92,14 @@ class AzureSearchIndex:
         """Return the number of documents, of every source."""
         count, _, _ = await self._ask({"search": "*", "count": True, "top": 0}, 0)
         return count
+
+    async def check(self) -> str:
+        """Count the documents, and delete one that is not there: only who may publish gets as far as that."""
+        number = await self.count()
+        absent = {"value": [{"@search.action": "delete", "id": "imagesweep-check"}]}
+        await self._service.must("check", "POST", f"/indexes('{self._service.place.name}')/docs/search.index", absent)
+        vectors = f"vectors of {self._dimensions:,} numbers" if self._dimensions else "no vectors"
+        return f"schema {SCHEMA}, {number:,} documents, {vectors}; it may be searched and published to"
 
     async def _ask(self, body: Mapping[str, object], limit: int) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
         """Return the count, up to `limit` documents, and the facets of a request that the service may answer in parts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from search.query import Query, Results
 from search.tantivy_index.answer import answer
 from search.tantivy_index.files import Busy, Change, Stamp, opened, stamp, translated, write
 from search.tantivy_index.revisions import Revision, revisions
-from search.tantivy_index.schema import fill, unfit
+from search.tantivy_index.schema import VERSION, fill, unfit
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -87,6 +88,13 @@ class TantivyIndex:
         """Answer one query from what any process has published so far; raises Misconfigured for one that makes no sense."""
         check(query)
         return await self._do(self._reading, lambda: answer(self._searcher(), self._index.schema, query))
+
+    async def check(self) -> str:
+        """Count the documents; raises Misconfigured where the folder may not be written to."""
+        if not os.access(self._path, os.W_OK):
+            raise Misconfigured("check", str(self._path), "it may not be written to", hint="Give this user the right to.")
+        number = await self._do(self._reading, lambda: self._searcher().num_docs)
+        return f"schema {VERSION}, {number:,} documents"
 
     async def close(self) -> None:
         """Let what is under way come to its end."""
