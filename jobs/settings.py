@@ -106,6 +106,10 @@ class Settings(BaseSettings):
     http_auth: Literal["key", "entra"] = Field(
         "key", description="Who may call the function app: holders of its key, or those that App Service Authentication let in."
     )
+    gallery_key: SecretStr | None = Field(
+        None, min_length=16, description="Key that whoever changes something in the gallery has to know; none: read only."
+    )
+    gallery_cache_mb: int = Field(500, ge=1, description="Megabytes of thumbnails that the gallery keeps.")
     guard_calls: int = Field(1000, ge=0, description="Paid calls ahead from which a sweep asks for --yes or --max-calls.")
 
 

@@ -17,6 +17,7 @@ from jobs.cli.keep import export_command, forget_command, import_command
 from jobs.cli.look import failures_command, show_command, status_command
 from jobs.cli.output import printable
 from jobs.cli.runs import plan_command, sweep_command
+from jobs.cli.serve import serve_command
 
 _M_ARENA_MAX = -8
 """From malloc.h of glibc."""
@@ -67,6 +68,7 @@ for command in (
     redrive_command,
     audit_command,
     search_command,
+    serve_command,
     show_command,
     failures_command,
     status_command,
