@@ -65,7 +65,8 @@ async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> Triaged:
             case decide.Verdict.SKIP:
                 run.counts.skip()
             case decide.Verdict.TAKE:
-                certain = record or blob.archived or promises_image(blob.name, blob.content_type)
+                seen = record is not None and record.outcome not in (None, Outcome.GONE)
+                certain = seen or blob.archived or promises_image(blob.name, blob.content_type)
                 (taken if certain else doubtful).append((blob, record))
     taken += await _images(doubtful, parts=parts, run=run)
     return Triaged(taken, behind)
@@ -91,11 +92,12 @@ async def _images(doubtful: Sequence[tuple[Blob, Record | None]], *, parts: Part
     async def look(blob: Blob) -> bool:
         async with run.throttle.permit(0):
             try:
-                return sniff(await parts.source.read(blob, limit=SNIFF_BYTES)) is not None
+                head = await retry(partial(parts.source.read, blob, limit=SNIFF_BYTES), run.terms.retry)
             except (Changed, Transient):
                 return True  # settled like an image: deferred, and looked at again
             except (Gone, Rejected):
                 return False
+            return sniff(head) is not None
 
     verdicts = await asyncio.gather(*(look(blob) for blob, _ in doubtful))
     run.counts.skip(verdicts.count(False))
@@ -270,10 +272,13 @@ def _again(record: Record, error: Transient, *, run: Run, now: datetime) -> Reco
 async def _settled(item: Taken, *, parts: Parts, run: Run) -> Record:
     """Read the bytes of exactly this version, and have them answered."""
     blob = item.blob
+    promised = promises_image(blob.name, blob.content_type)
     refused = decide.refusal(blob, parts.classifier.limits)
-    if refused:
+    if refused and (promised or blob.size):
         raise Rejected("classify", blob.name, refused[1], failure_class=refused[0])
     data = await retry(lambda: parts.source.read(blob), run.terms.retry)
+    if not promised and sniff(data) is None:
+        raise Gone("classify", blob.name, "it is no image after all")  # its first bytes could not be read when it was listed
     content_hash = hashlib.sha256(data).hexdigest()
     analysis, reused = await answer(Image(blob.name, data, blob), content_hash, parts=parts, run=run)
     return decide.answered(
