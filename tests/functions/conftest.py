@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,12 +83,18 @@ class Yard:
         return self.run(count())
 
 
-@pytest.fixture(scope="session")
-def host() -> Host:
+@cache
+def indexed() -> Host:
+    """Return the app as the runtime indexes it, which it does once in a process."""
     host = Host()
     with asyncio.Runner() as runner:
         runner.run(host.index())
     return host
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    return indexed()
 
 
 @pytest.fixture
