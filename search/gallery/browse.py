@@ -97,9 +97,9 @@ def _whole(request: Request, parsed: Parsed, results: Results, about: dict[str, 
     chips = [Chip(one.text, _href(request, parsed.without(one))) for one in parsed.clauses if one.field != "sort"]
     sort = next((clause for clause in parsed.clauses if clause.field == "sort"), None)
     bare = parsed.without(sort) if sort else parsed.text
-    sorts = [
-        (label, _href(request, parse(bare).beside(f"sort:{name}")), name == parsed.query.sort) for name, label in SORTS.items()
-    ]
+    order = parsed.query.sort if parsed.query.text or parsed.query.sort != "relevance" else "name"
+    names = [name for name in SORTS if name != "relevance" or parsed.query.text]
+    sorts = [(SORTS[name], _href(request, parse(bare).beside(f"sort:{name}")), name == order) for name in names]
     return page(
         request,
         "browse.html",
