@@ -12,7 +12,7 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Literal
@@ -176,12 +176,26 @@ class Purse:
                     self.pots[period].nanos -= leave.price
                 leave.keys = keys
 
+    async def look(self, price: float) -> None:
+        """Raise Spent when there is nothing left for a call at this price, before any work is begun for it."""
+        if self.state is None or not self.budget.set:
+            return
+        now = self.now()
+        for period, account in (await balance(self.state, now, self.policy)).items():
+            why = spent(period, self.budget.limit(period), account, price=nanos(price))
+            if why:
+                raise Spent("classify", "", why, goes_on=begins_again(period, now))
+
     async def close(self) -> None:
-        """Give back what was set apart and not spent. What cannot be given back stays spent."""
+        """Give back what was set apart and not spent. What cannot be given back stays spent.
+
+        Each is tried once where it is not known whether it was done: what is given back twice lets others spend it twice.
+        """
+        once = replace(self.policy, attempts=1)
         for pot in (*self.old, *self.pots.values()):
             if pot.calls or pot.nanos:
                 with suppress(SweepError):
-                    await self._move(pot.key, lambda _, pot=pot: (-pot.calls, -pot.nanos))  # type: ignore[misc]
+                    await self._move(pot.key, lambda _, pot=pot: (-pot.calls, -pot.nanos), once)  # type: ignore[misc]
         self.pots.clear()
         self.old.clear()
 
@@ -220,7 +234,7 @@ class Purse:
         pot.calls += calls
         pot.nanos += money
 
-    async def _move(self, key: str, change: Callable[[Account], tuple[int, int]]) -> tuple[int, int]:
+    async def _move(self, key: str, change: Callable[[Account], tuple[int, int]], policy: Policy | None = None) -> tuple[int, int]:
         """Change an account by what `change` makes of it as it is, and return that.
 
         Each write has a mark of its own: two processes that write the same sums must not take each other's write for theirs.
@@ -232,7 +246,7 @@ class Purse:
                 calls, money = change(account)
                 moved = Account(account.calls + calls, account.nanos + money, uuid.uuid4().hex)
                 with suppress(Conflict):
-                    await put(self.state, key, moved, version, self.policy)
+                    await put(self.state, key, moved, version, policy or self.policy)
                     return calls, money
                 await asyncio.sleep(random.random() * 0.01 * min(attempt + 1, 20))
         except Transient as error:
@@ -245,7 +259,7 @@ def _away(key: str, cause: str) -> Transient:
     return Transient("keep the account of", key, cause, hint=hint, failure_class=ACCOUNT)
 
 
-async def balance(state: State, now: datetime) -> Mapping[Period, Account]:
+async def balance(state: State, now: datetime, policy: Policy) -> Mapping[Period, Account]:
     """Return what was spent, or is set apart, in the day and the month that it is now."""
-    found = {period: await state.get(Account, key_of(period, now)) for period in PERIODS}
+    found = {period: await retry(partial(state.get, Account, key_of(period, now)), policy) for period in PERIODS}
     return {period: pair[0] if pair else Account() for period, pair in found.items()}

@@ -35,7 +35,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Deadline:
-    """The pace of one run that is to be done by `at`, with at most `ahead` images to settle when it began.
+    """The pace of one run that is to be done by `at`, with at most `ahead` images to settle when it began, `each` calls for one.
 
     `begun` and what `clock` tells are seconds of one clock, `seconds` is the time from then to `at`; `most` is the ceiling of calls
     a second, where one is set. How many of the images ahead need no call shows as the run goes, and the pace is taken back
@@ -48,6 +48,7 @@ class Deadline:
     begun: float
     clock: Callable[[], float]
     most: float | None = None
+    each: float = 1.0
     late: datetime | None = None
     last: float = -math.inf
     line: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -55,7 +56,7 @@ class Deadline:
     def calls_left(self, done: Progress) -> float:
         """Return how many calls are ahead, as far as can be told by now; those under way count as ahead."""
         share = (done.called + PRIOR) / (done.settled + PRIOR)
-        return max(self.ahead * share - done.called, 1.0)
+        return max((self.ahead * share - done.called) * self.each, 1.0)
 
     def rate(self, done: Progress) -> float | None:
         """Return the calls a second that are needed from now on; None when the time is over, and only speed helps."""
@@ -68,7 +69,7 @@ class Deadline:
         It is behind when calls go out slower than is needed now, whatever holds them up, or when the ceiling is too low.
         """
         took = self.clock() - self.begun
-        more = max(self.calls_left(done) - (done.begun - done.called), 0.0)
+        more = max(self.calls_left(done) - (done.begun - done.called * self.each), 0.0)
         paces = [self.most] if self.most else []
         if took > PATIENCE * self.seconds and done.begun > PRIOR:
             paces.append(done.begun / took)

@@ -280,13 +280,14 @@ class Limits:
 class Estimate:
     """What a look ahead said of a run before it began: calls at most, their cost, and seconds (None: unknown).
 
-    `whole` is false when it stopped counting at some number that was enough to know.
+    `whole` is false when it stopped counting at some number that was enough to know. `images` are those that the calls are for.
     """
 
     calls: int
     cost: float
     seconds: float | None = None
     whole: bool = True
+    images: int = 0
 
 
 @dataclass(frozen=True, slots=True)

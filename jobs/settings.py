@@ -84,6 +84,30 @@ class Settings(BaseSettings):
     decode_seconds: float = Field(
         20.0, gt=0, description="Time for a batch of eight images in a worker; what hangs longer is dead."
     )
+    day_calls: int | None = Field(
+        None, ge=1, description="Budget of classifier calls a day (UTC), of all runs together; none: no bound."
+    )
+    day_cost: float | None = Field(
+        None, gt=0, description="Budget of money a day (UTC), in the currency of the prices; none: no bound."
+    )
+    month_calls: int | None = Field(
+        None, ge=1, description="Budget of classifier calls a month (UTC), of all runs together; none: no bound."
+    )
+    month_cost: float | None = Field(
+        None, gt=0, description="Budget of money a month (UTC), in the currency of the prices; none: no bound."
+    )
+    window: str = Field("", description="Hours in which runs may work, as in 22:00-06:00; empty: at any time.")
+    time_zone: str = Field("UTC", description="Time zone of the window and of --finish-by, as in Europe/Berlin.")
+    cascade: str = Field(
+        "",
+        description="What is asked before the classifier: KIND:LOCATION of a free one; the classifier answers where it is unsure.",
+    )
+    cascade_confidence: float = Field(
+        0.8, ge=0, le=1, description="Confidence of its best tag from which the first one of a cascade is believed."
+    )
+    cascade_labels: str = Field(
+        "", description="Tags of the first one of a cascade for which the classifier is always asked, separated by commas."
+    )
     calls_per_second: float | None = Field(None, gt=0, allow_inf_nan=False, description="Ceiling of classifier calls a second.")
     call_seconds: float = Field(60.0, gt=0, description="Time for one classifier call.")
     attempts: int = Field(5, ge=1, description="Attempts at a blob over several sweeps before it is a dead letter.")

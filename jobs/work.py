@@ -17,7 +17,7 @@ from functools import partial
 from jobs import decide, hashes, telemetry
 from jobs.budget import BLOCK, Purse, affordable
 from jobs.deadline import Deadline
-from jobs.errors import Conflict, Halted, LeaseHeld, LeaseLost, Misconfigured, SweepError, Transient
+from jobs.errors import Conflict, Halted, LeaseHeld, LeaseLost, Misconfigured, Spent, SweepError, Transient
 from jobs.gather import Gather
 from jobs.lease import Hold, acquire, kept
 from jobs.model import Blob, Estimate, OpenPage, Record, Report, Scan
@@ -132,6 +132,7 @@ async def conduct(
         try:
             with telemetry.span("slice", job=job, source=ports.source.key, run=run_id):
                 await take_over(work)
+                await _afford(work)
                 status = await body(work)
         except SweepError as error:
             run.halt(error)
@@ -172,7 +173,9 @@ def _begun(run_id: str, owner: str, hold: Hold, *, ports: Ports, terms: Terms, c
     run.purse = purse(ports.state, ports.classifier, terms, hold.now)
     if control.finish_by is not None and control.estimate is not None:
         seconds = (control.finish_by - hold.now()).total_seconds()
-        run.deadline = Deadline(control.finish_by, control.estimate.calls, seconds, loop.time(), loop.time, terms.per_second)
+        ahead = control.estimate
+        each = ahead.calls / ahead.images if ahead.images else 1.0
+        run.deadline = Deadline(control.finish_by, ahead.images, seconds, loop.time(), loop.time, terms.per_second, each)
     return run
 
 
@@ -181,6 +184,14 @@ def purse(state: State, classifier: Classifier, terms: Terms, now: Callable[[], 
     if not classifier.price and not terms.budget.set:
         return Purse()
     return Purse(state, terms.budget, now, terms.retry, block)
+
+
+async def _afford(work: Work) -> None:
+    """Let a run admit nothing whose budget is spent already."""
+    try:
+        await work.run.purse.look(work.ports.classifier.price)
+    except Spent as spent:
+        work.run.exhaust(spent)
 
 
 def _status(error: SweepError) -> str:

@@ -16,7 +16,8 @@ from jobs.cli.index import index_command
 from jobs.cli.keep import export_command, forget_command, import_command
 from jobs.cli.look import failures_command, show_command, status_command
 from jobs.cli.output import printable
-from jobs.cli.runs import plan_command, sweep_command
+from jobs.cli.plan import plan_command
+from jobs.cli.runs import sweep_command
 from jobs.cli.serve import serve_command
 
 _M_ARENA_MAX = -8

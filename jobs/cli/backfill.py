@@ -13,6 +13,7 @@ import click
 from jobs import redrive as redriving
 from jobs import wiring
 from jobs.backfill import Range, ahead, backfill, calls_ahead
+from jobs.cli.bounds import JSON, MAX_CALLS, MAX_COST, SLICE, YES, Bounds
 from jobs.cli.output import answering, print_json
 from jobs.cli.progress import progress
 from jobs.cli.reports import exit_status, guard, print_report, stoppable, together
@@ -23,21 +24,6 @@ from jobs.settings import Settings, load
 from jobs.work import Control, Ports
 
 _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
-_SLICE = click.option(
-    "--slice", "seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds; the next call goes on."
-)
-_MAX_CALLS = click.option("--max-calls", type=click.IntRange(min=1), help="Budget: stop after so many classifier calls.")
-_YES = click.option("--yes", is_flag=True, help="Do not ask before many paid calls.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What bounds a run: seconds and calls over all sources, and whether many paid calls need no asking."""
-
-    seconds: float | None
-    max_calls: int | None
-    yes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +47,11 @@ class Job:
     help="Only what was classified by another model, for other features or in another language, or has categories of another "
     "taxonomy, which is free.",
 )
-@_SLICE
-@_MAX_CALLS
-@_YES
-@_JSON
+@SLICE
+@MAX_CALLS
+@MAX_COST
+@YES
+@JSON
 def backfill_command(
     *,
     prefix: str,
@@ -73,6 +60,7 @@ def backfill_command(
     stale: bool,
     seconds: float | None,
     max_calls: int | None,
+    max_cost: float | None,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -101,18 +89,26 @@ def backfill_command(
         ),
         lambda ports, terms, enough: calls_ahead(ports=ports, terms=terms, span=span, enough=enough),
     )
-    _answer(job, Bounds(seconds, max_calls, yes), as_json=as_json)
+    _answer(job, Bounds(seconds, max_calls, max_cost, yes), as_json=as_json)
 
 
 @click.command("redrive", short_help="Try dead letters or deferred blobs of one class again.")
 @click.option("--class", "failure_class", required=True, help="The class, as `imagesweep failures` shows it.")
 @click.option("--prefix", default="", help="Only names that begin with this.")
-@_SLICE
-@_MAX_CALLS
-@_YES
-@_JSON
+@SLICE
+@MAX_CALLS
+@MAX_COST
+@YES
+@JSON
 def redrive_command(
-    *, failure_class: str, prefix: str, seconds: float | None, max_calls: int | None, yes: bool, as_json: bool
+    *,
+    failure_class: str,
+    prefix: str,
+    seconds: float | None,
+    max_calls: int | None,
+    max_cost: float | None,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Try again what is dead or deferred with one class of failure, as it is now and with its attempts forgiven.
 
@@ -145,7 +141,7 @@ def redrive_command(
         listed,
         calls,
     )
-    _answer(job, Bounds(seconds, max_calls, yes), as_json=as_json)
+    _answer(job, Bounds(seconds, max_calls, max_cost, yes), as_json=as_json)
 
 
 def _utc(time: datetime | None) -> datetime | None:
@@ -171,12 +167,12 @@ async def _over_sources(settings: Settings, job: Job, bounds: Bounds) -> list[Re
     reports: list[Report] = []
     with stoppable() as stop:
         async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
+            bounds.check(classifier.price)
             for opener in wiring.sources(settings):
                 async with opener as source, wiring.sole(settings, f"{job.name}|{source.key}") as sole:
                     ports = Ports(source, classifier, store, store, store, index)
-                    left = None if bounds.max_calls is None else bounds.max_calls - sum(report.calls for report in reports)
-                    terms = wiring.terms(settings, max_calls=left)
-                    if classifier.price and not bounds.yes and bounds.max_calls is None:
+                    terms = wiring.terms(settings, max_calls=bounds.calls_left(reports), max_cost=bounds.cost_left(reports))
+                    if classifier.price and not bounds.unguarded:
                         calls = await job.calls(ports, terms, settings.guard_calls)
                         guard(source.key, calls, most=settings.guard_calls, price=classifier.price)
                     async with progress(job.listed(ports, terms), prefix=job.prefix) as live:

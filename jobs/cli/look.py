@@ -12,10 +12,12 @@ import click
 from rich.text import Text
 
 from jobs import wiring
+from jobs.budget import NANOS, balance, begins_again, spent
 from jobs.cli.output import FAILED, ago, answering, err, out, print_json, printable, table
 from jobs.failures import FailureGroup, failures
 from jobs.model import Lease, Outcome, Record, Report, Scan, blob_id, shown
 from jobs.settings import Settings, load
+from jobs.wiring.kinds import Store
 
 
 @click.command("show", short_help="Show everything known of one image.")
@@ -154,8 +156,22 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Balance:
+    """What was spent in a period that it is now, of how much; the rest of a block that a run holds or a crash lost counts as spent.
+
+    `goes_on` is when the period ends, where nothing is left of its budget.
+    """
+
+    calls: int
+    cost: float
+    most_calls: int | None
+    most_cost: float | None
+    goes_on: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """How far the sweeps over one source are."""
+    """How far the sweeps over one source are. `balances` are those of the whole deployment, by period."""
 
     source: str
     watermark: datetime | None
@@ -167,6 +183,7 @@ class Standing:
     outcomes: Mapping[str, int]
     classes: Mapping[str, int]
     runs: Sequence[Report]
+    balances: Mapping[str, Balance]
 
 
 @click.command("status", short_help="Show watermark, lag, checkpoint, lease and last runs.")
@@ -192,6 +209,7 @@ async def _status(settings: Settings, prefix: str) -> list[Standing]:
     standings = []
     async with wiring.store(settings, read_only=True) as store:
         now = await store.now()
+        balances = await _balances(settings, store, now)
         for key, area in await wiring.areas(settings):
             where = f"{key}|{prefix or area}"
             found = await store.get(Scan, where)
@@ -215,9 +233,31 @@ async def _status(settings: Settings, prefix: str) -> list[Standing]:
                     outcomes=outcomes,
                     classes={name: number for (_, name), number in sorted(counts.items()) if name},
                     runs=runs,
+                    balances=balances,
                 )
             )
     return standings
+
+
+async def _balances(settings: Settings, store: Store, now: datetime) -> Mapping[str, Balance]:
+    terms = wiring.terms(settings)
+    found: dict[str, Balance] = {}
+    for period, account in (await balance(store, now, terms.retry)).items():
+        limit = terms.budget.limit(period)
+        goes_on = begins_again(period, now) if spent(period, limit, account, price=1) else None
+        most_cost = None if limit.nanos is None else limit.nanos / NANOS
+        found[period] = Balance(account.calls, round(account.nanos / NANOS, 9), limit.calls, most_cost, goes_on)
+    return found
+
+
+def _print_balances(balances: Mapping[str, Balance]) -> None:
+    for period, one in balances.items():
+        if not one.calls and one.most_calls is None and one.most_cost is None:
+            continue
+        calls = f"{one.calls:,}" + (f" of {one.most_calls:,}" if one.most_calls else "")
+        cost = f"{one.cost:,.2f}" + (f" of {one.most_cost:,.2f}" if one.most_cost else "")
+        again = f"; spent: it goes on at {one.goes_on:%Y-%m-%d %H:%M} UTC" if one.goes_on else ""
+        out.print(f"  this {period:<6} {calls} calls, cost {cost}{again}")
 
 
 def _print_standing(one: Standing) -> None:
@@ -236,6 +276,9 @@ def _print_standing(one: Standing) -> None:
     out.print("  images      " + (", ".join(f"{number:,} {name}" for name, number in one.outcomes.items() if number) or "none"))
     if one.classes:
         out.print("  failures    " + ", ".join(f"{number:,} {name}" for name, number in one.classes.items()))
+    _print_balances(one.balances)
+    if one.runs and one.runs[0].goes_on and one.runs[0].goes_on > now:
+        out.print(f"  waits       {printable(one.runs[0].message)}")
     if one.runs:
         rows = table(
             "run", "job", "status", "listed", "classified", "calls", "seconds", right=("listed", "classified", "calls", "seconds")

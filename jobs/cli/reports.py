@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from jobs.cli.output import COMPLETE, FAILED, RESUMABLE, USAGE, err, out, printable, table
 from jobs.errors import Misconfigured
-from jobs.model import Report
+from jobs.model import Estimate, Report
 
 OUTCOMES = ("classified", "reused", "unchanged", "skipped", "deferred", "dead", "gone")
 STATUS = {"complete": COMPLETE, "partial": COMPLETE, "stopped": RESUMABLE, "misconfigured": USAGE, "failed": FAILED}
@@ -65,7 +65,7 @@ def guard(source: str, calls: int, *, most: int, price: float) -> None:
             "sweep",
             source,
             f"more than {most:,} paid calls are ahead, at {price:g} each",
-            hint="See `imagesweep plan`; then say --yes, or set a budget with --max-calls.",
+            hint="See `imagesweep plan`; then say --yes, or set a budget with --max-calls or --max-cost.",
         )
 
 
@@ -81,15 +81,37 @@ def together(reports: list[Report]) -> dict[str, object]:
         for name, value in asdict(worst).items()
         if isinstance(value, (int, float)) and name != "images_per_second"
     }
+    ahead = [report.estimate for report in reports if report.estimate]
     seconds = sum(report.seconds for report in reports)
     rate = sum(report.classified + report.reused for report in reports) / seconds if seconds else 0.0
     return {
         **asdict(worst),
         **summed,
         "images_per_second": round(rate, 1),
+        "estimate": asdict(_added(ahead)) if len(ahead) == len(reports) else None,
         "source": ",".join(report.source for report in reports),
         "sources": [asdict(report) for report in reports],
     }
+
+
+def _added(ahead: Sequence[Estimate]) -> Estimate:
+    seconds = [one.seconds for one in ahead if one.seconds is not None]
+    return Estimate(
+        sum(one.calls for one in ahead),
+        round(sum(one.cost for one in ahead), 6),
+        sum(seconds) if len(seconds) == len(ahead) else None,
+        all(one.whole for one in ahead),
+        sum(one.images for one in ahead),
+    )
+
+
+def _print_money(report: Report) -> None:
+    if report.cost or report.estimate:
+        ahead = report.estimate
+        said = f"; estimated: {'' if ahead.whole else 'more than '}{ahead.calls:,} calls, {ahead.cost:,.2f}" if ahead else ""
+        out.print(f"cost {report.cost:,.2f}{said}")
+    if report.saved:
+        out.print(f"{report.saved:,} calls saved: the first one of the cascade was sure.")
 
 
 def print_report(report: Report) -> None:
@@ -107,8 +129,7 @@ def print_report(report: Report) -> None:
         f"{report.calls:,} calls, {report.published:,} published, {report.removed:,} removed from the index; "
         f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s"
     )
-    if report.cost:
-        out.print(f"cost {report.cost:,.2f}")
+    _print_money(report)
     if report.ru:
         out.print(f"{report.ru:,.0f} request units in the store")
     if report.unpublished:

@@ -7,15 +7,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from jobs import taxonomy
+from jobs.budget import Budget
+from jobs.cascade import Cascade, Doubt
 from jobs.errors import Misconfigured
 from jobs.ports import Classifier, Source
+from jobs.prices import Tariff
 from jobs.run import Terms
 from jobs.settings import Settings, several
+from jobs.window import window, zone
 from jobs.wiring import azure_blob, azure_cosmos, azure_search, azure_vision, embedded, embedders
 from jobs.wiring.kinds import Opener, SearchIndex, Store, choose, split
 
 SOURCES: dict[str, Opener[Source]] = {"folder": embedded.folder, "azure-blob": azure_blob.blob}
 CLASSIFIERS: dict[str, Opener[Classifier]] = {"onnx": embedded.onnx, "azure-vision": azure_vision.vision}
+TARIFFS: dict[str, Callable[[Settings], Tariff]] = {"azure-vision": azure_vision.tariff}
 STORES: dict[str, Callable[..., AbstractAsyncContextManager[Store]]] = {"sqlite": embedded.sqlite, "cosmos": azure_cosmos.cosmos}
 CREATE_STORES: dict[str, Callable[[Settings, str], Awaitable[list[str]]]] = {
     "sqlite": embedded.create_sqlite,
@@ -58,7 +63,26 @@ async def keys(settings: Settings) -> list[str]:
 def classifier(settings: Settings) -> AbstractAsyncContextManager[Classifier]:
     """Return an opener for the classifier, with the embedder that goes with it."""
     opener, location = choose("classifier", settings.classifier, CLASSIFIERS)
-    return embedders.joined(settings, opener(settings, location))
+    opening = opener(settings, location)
+    return embedders.joined(settings, _cascaded(settings, opening) if settings.cascade else opening)
+
+
+@asynccontextmanager
+async def _cascaded(settings: Settings, opening: AbstractAsyncContextManager[Classifier]) -> AsyncIterator[Classifier]:
+    """Open the classifier with the one that is asked before it. Raises Misconfigured where that one is paid."""
+    opener, location = choose("cascade", settings.cascade, CLASSIFIERS)
+    labels = frozenset(label.casefold() for label in several(settings.cascade_labels))
+    async with opener(settings, location) as first, opening as second:
+        if first.price:
+            cause = f"{settings.cascade} costs {first.price:g} a call"
+            raise Misconfigured("read", "IMAGESWEEP_CASCADE", cause, hint="What is asked of every image has to be free.")
+        yield Cascade(first, second, Doubt(settings.cascade_confidence, labels))
+
+
+def tariff(settings: Settings) -> Tariff | None:
+    """Return what is paid for with each image, None where the classifier has no price list."""
+    known = TARIFFS.get(split("classifier", settings.classifier)[0])
+    return known(settings) if known else None
 
 
 def store(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContextManager[Store]:
@@ -105,7 +129,7 @@ async def sole(settings: Settings, key: str) -> AsyncIterator[bool]:
         yield True
 
 
-def terms(settings: Settings, *, max_calls: int | None = None) -> Terms:
+def terms(settings: Settings, *, max_calls: int | None = None, max_cost: float | None = None) -> Terms:
     """Return what a run settles by. The scope changes with every setting that decides which blobs are taken."""
     filters = (settings.include, settings.exclude, settings.follow_folders, settings.max_mb, settings.max_megapixels)
     return Terms(
@@ -119,6 +143,9 @@ def terms(settings: Settings, *, max_calls: int | None = None) -> Terms:
         lookback=settings.lookback,
         pages_in_flight=settings.pages_in_flight,
         max_calls=max_calls,
+        max_cost=max_cost,
+        budget=Budget(settings.day_calls, settings.day_cost, settings.month_calls, settings.month_cost),
+        window=window(settings.window, zone(settings.time_zone)),
         taxonomy=taxonomy.load(settings.taxonomy),
         scope=hashlib.sha256(repr(filters).encode()).hexdigest()[:16],
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from jobs import prices
 from jobs.errors import Misconfigured
 from jobs.ports import Classifier, Embedder
+from jobs.prices import Tariff
 from jobs.settings import Settings, several
 from jobs.wiring import azure_blob
 from jobs.wiring.kinds import split
@@ -38,6 +39,17 @@ async def vision(settings: Settings, location: str) -> AsyncIterator[Classifier]
         ) as classifier,
     ):
         yield classifier
+
+
+def tariff(settings: Settings) -> Tariff:
+    """Return what is paid for with each image: a transaction for each feature, and one for the vector where images get one."""
+    from jobs.adapters.azure_vision import features  # noqa: PLC0415
+
+    known = prices.load(settings.prices)
+    meters = known.meters("azure-vision", features(several(settings.vision_features)))
+    embeds = settings.embedder.startswith("azure-vision:")
+    vectors = known.meters("azure-vision-embeddings", ["image"]) if embeds else ()
+    return Tariff((*meters, *(("embeddings", meter) for _, meter in vectors)), 1 + embeds, known.currency, known.said)
 
 
 @asynccontextmanager

@@ -31,16 +31,17 @@ def length(settings: Settings) -> int:
     """Return how many numbers the vector of an image has, 0 where images get none: what an index must be made for."""
     if settings.embedder:
         return 0 if settings.embedder == NONE else LENGTHS[_known(settings)]
-    kind, _ = split("classifier", settings.classifier)
+    kind, _ = split("classifier", settings.cascade or settings.classifier)
     return LENGTHS[kind] if kind in OWN else 0
 
 
 @asynccontextmanager
 async def joined(settings: Settings, opening: AbstractAsyncContextManager[Classifier]) -> AsyncIterator[Classifier]:
-    """Open the classifier with the embedder that the settings name."""
-    kind, _ = split("classifier", settings.classifier)
+    """Open the classifier with the embedder that the settings name. The vectors of a cascade are those of its first one."""
+    own = settings.cascade or settings.classifier
+    kind, _ = split("classifier", own)
     async with opening as classifier:
-        if settings.embedder in ("", settings.classifier if kind in OWN else ""):
+        if settings.embedder in ("", own if kind in OWN else ""):
             yield classifier
         elif settings.embedder == NONE:
             yield WithoutEmbeddings(classifier) if kind in OWN else classifier
