@@ -15,7 +15,7 @@ done; \
 echo "imagesweep needs Python 3.11, 3.12 or 3.13" >&2; exit 1
 endef
 
-.PHONY: help run test check simulate defects kills bench quality lock clean
+.PHONY: help run test check simulate defects kills rehearse bench quality lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
 
 kills: .venv/dev ## KILLS=200 of the real program, in every phase, over 3,000 images
 	$(PY) -m tests.kills $(or $(KILLS),200) 3000
+
+rehearse: .venv/dev ## a deployment in Azure from nothing to the first search, without a subscription
+	@$(PY) -m tests.rehearsal
 
 bench: .venv/dev ## sweep throughput beside the roofline and what a user would write
 	$(PY) bench/sweep.py

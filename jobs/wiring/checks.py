@@ -31,7 +31,7 @@ def parts(settings: Settings, *, pay: bool) -> Iterator[Part]:
     for listed in several(settings.source) or ("",):
         yield Part("source", _shown(listed), partial(_source, settings, listed))
     yield Part("classifier", _shown(settings.classifier), partial(_classifier, settings, pay=pay))
-    if settings.embedder not in ("", embedders.NONE, settings.classifier):
+    if _embedded_apart(settings):
         yield Part("embedder", _shown(settings.embedder), partial(_embedder, settings, pay=pay))
     if settings.vision_send == "url":
         yield Part("links", _shown(settings.source), partial(_links, settings))
@@ -39,6 +39,12 @@ def parts(settings: Settings, *, pay: bool) -> Iterator[Part]:
     yield Part("index", _shown(settings.index), partial(_index, settings))
     if settings.taxonomy:
         yield Part("taxonomy", settings.taxonomy, partial(_taxonomy, settings))
+
+
+def _embedded_apart(settings: Settings) -> bool:
+    """Say whether vectors come from something else than the classifier itself."""
+    kind = settings.embedder.partition(":")[0]
+    return kind not in ("", embedders.NONE) and not (kind in embedders.OWN and settings.embedder == settings.classifier)
 
 
 def _shown(value: str) -> str:
