@@ -53,6 +53,7 @@ class Gallery:
     groups: Sequence[FailureGroup] = ()
     redriven: list[str] = field(default_factory=list)
     shown: list[tuple[str, int]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     app: App = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +78,7 @@ class Gallery:
 
     async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
         del vectors
+        self.asked += ids
         return {record.id: record for record in self.records if record.id in ids}
 
     async def picture(self, record: Record, longest: int) -> bytes | str:

@@ -26,14 +26,14 @@ class ServerFailed(Exception):
     """A server of npm could not be installed, or did not come up."""
 
 
-def installed() -> Path:
-    """Return the folder of the installed packages, installing them from the lock where that was not done yet.
+def installed(where: Path = HERE) -> Path:
+    """Return the folder of the installed packages, installing them from the lock in a folder where that was not done yet.
 
     Raises NodeMissing, or ServerFailed when the packages cannot be had.
     """
     if shutil.which("npm") is None or shutil.which("node") is None:
         raise NodeMissing("Node and npm are missing: install Node 20 or later")
-    lock = (HERE / "package-lock.json").read_bytes()
+    lock = (where / "package-lock.json").read_bytes()
     folder = CACHE / hashlib.sha256(lock).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as turn:
@@ -41,7 +41,7 @@ def installed() -> Path:
         done = folder / "done"
         if not done.exists():
             for name in ("package.json", "package-lock.json"):
-                shutil.copyfile(HERE / name, folder / name)
+                shutil.copyfile(where / name, folder / name)
             command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
             sys.stderr.write("Installing the servers of tests/servers/package-lock.json, once\n")
             if subprocess.run(command, cwd=folder, check=False, stdout=sys.stderr).returncode:

@@ -157,7 +157,7 @@ async function more(item) {
     const part = document.createElement("template");
     part.innerHTML = await answer.text();
     const first = part.content.querySelector(".card");
-    if (first) { first.dataset.page = item.dataset.page; pages.observe(first); }
+    if (first) first.dataset.page = item.dataset.page;
     const next = part.content.querySelector(".more");
     item.replaceWith(part.content);
     if (next) ends.observe(next);
@@ -169,7 +169,10 @@ const ends = new IntersectionObserver((seen) => {
   for (const one of seen) if (one.isIntersecting) more(one.target);
 }, { rootMargin: "800px" });
 
-const pages = new IntersectionObserver(() => {
+let looking = 0;
+
+function where() {
+  looking = 0;
   let page = Number(grid.dataset.page);
   for (const first of grid.querySelectorAll(".card[data-page]")) {
     if (first.getBoundingClientRect().top < innerHeight / 2) page = Number(first.dataset.page);
@@ -177,10 +180,11 @@ const pages = new IntersectionObserver(() => {
   const url = new URL(location);
   if (page > 1) url.searchParams.set("page", page); else url.searchParams.delete("page");
   if (url.href !== location.href) history.replaceState(history.state, "", url);
-}, { rootMargin: "0px 0px -50% 0px", threshold: [0, 1] });
+}
 
 if (grid) {
   for (const end of grid.querySelectorAll(".more")) ends.observe(end);
+  addEventListener("scroll", () => { looking ||= requestAnimationFrame(where); }, { passive: true });
   remember();
 }
 
