@@ -15,10 +15,10 @@ done; \
 echo "imagesweep needs Python 3.11, 3.12 or 3.13" >&2; exit 1
 endef
 
-.PHONY: help run test check simulate defects kills rehearse bench quality lock clean
+.PHONY: help run test check simulate defects kills kills-azure rehearse bench quality lock clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The base environment: a bare one that holds uv, which fills the other from the lock.
 .venv/uv: 
@@ -62,6 +62,9 @@ check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
 
 kills: .venv/dev ## KILLS=200 of the real program, in every phase, over 3,000 images
 	$(PY) -m tests.kills $(or $(KILLS),200) 3000
+
+kills-azure: .venv/dev ## KILLS=30 of it on the Azure profile, over 1,000 images
+	$(PY) -m tests.kills $(or $(KILLS),30) 1000 azure
 
 rehearse: .venv/dev ## a deployment in Azure from nothing to the first search, without a subscription
 	@$(PY) -m tests.rehearsal

@@ -69,7 +69,7 @@ def _paid(world: World, repeats: int) -> Iterator[str]:
     if unknown < world.lost.total():
         yield f"{world.lost.total()} answers were lost, the reports tell of {unknown} calls of unknown outcome"
     told, made = sum(report.calls for report in reports), len(world.ways["vision"].seen)
-    if told < made:
+    if told != made:
         yield f"the reports tell of {told} calls, {made} were made"
 
 

@@ -1,22 +1,19 @@
-"""The archive that is swept: small files that look like images, a few of them twice, refused or no images at all."""
+"""The archive that is swept: small images, a few of them twice, refused or no images at all."""
 
 from __future__ import annotations
 
-import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from tests.kills.program import BAD
-
-MAGIC = b"\x89PNG\r\n\x1a\n"
+from tests.kills.stage import Stage
 
 
 @dataclass(slots=True)
 class Archive:
-    """A folder, what is in it by name, and every good content that ever was, so that some of it comes again."""
+    """What is in the source by name, and every good content that ever was, so that some of it comes again."""
 
-    root: Path
+    stage: Stage
     random: random.Random
     files: dict[str, bytes] = field(default_factory=dict)
     others: int = 0
@@ -28,7 +25,7 @@ class Archive:
         for _ in range(images):
             self._add()
         for number in range(3):
-            (self.root / f"notes-{number}.txt").write_bytes(b"no image")
+            self.stage.put(f"notes-{number}.txt", b"no image")
         self.others = 3
 
     def disturb(self, number: int) -> None:
@@ -52,18 +49,17 @@ class Archive:
         if dice < 0.06:
             return b""
         if dice < 0.08:
-            return BAD + str(self.made).encode()
-        data = MAGIC + f"picture {self.made} ".encode() + self.random.randbytes(200)
+            return self._fresh(self.stage.bad)
+        data = self._fresh(self.stage.picture)
         self.contents.append(data)
         return data
 
+    def _fresh(self, make: Callable[[bytes], bytes]) -> bytes:
+        """Make bytes that never were before."""
+        return make(f"{self.made} ".encode() + self.random.randbytes(100))
+
     def _put(self, name: str, data: bytes) -> None:
-        """Put bytes under a name, in one step and as a new file, so that every version can be told from every other."""
         if not data and not name.endswith(".png"):
-            data = BAD + str(self.made).encode()  # without a name that says so, an empty file is no image
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.root.parent / "fresh"
-        fresh.write_bytes(data)
-        os.replace(fresh, path)  # noqa: PTH105 both are paths already
+            data = self._fresh(self.stage.bad)  # without a name that says so, an empty file is no image
+        self.stage.put(name, data)
         self.files[name] = data

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter as Tally
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from jobs.adapters.folder import FolderSource
-from jobs.adapters.sqlite import open_sqlite
 from jobs.hashes import PREFIX
 from jobs.model import Lease, OpenPage, Outcome, Record, Scan, shown
-from search.tantivy_index import open_tantivy
+from jobs.wiring.kinds import Store
 from tests.kills.archive import Archive
-from tests.kills.program import BAD, answer
-
-if TYPE_CHECKING:
-    from jobs.adapters.sqlite import SqliteStore
+from tests.kills.counter import Counter
+from tests.kills.stage import Stage, digest
 
 OUTCOMES = ("classified", "reused", "unchanged", "skipped", "deferred", "dead", "gone")
-RESULTS, INDEX = Path(".imagesweep/results.db"), Path(".imagesweep/index")
 
 
 def count_faults(report: dict[str, object]) -> Iterator[str]:
@@ -34,10 +26,9 @@ def count_faults(report: dict[str, object]) -> Iterator[str]:
         yield f"{report['unpublished']} documents were not published"
 
 
-async def world_faults(home: Path, archive: Archive) -> list[str]:
+async def world_faults(archive: Archive) -> list[str]:
     """Compare the files with the records, the records with the index; look for what was left behind."""
-    source = FolderSource(archive.root)
-    async with open_sqlite(home / RESULTS, read_only=True) as store, open_tantivy(home / INDEX, read_only=True) as index:
+    async with archive.stage.opened() as (source, store, index):
         records = [record async for batch in store.scan(source.key) for record in batch]
         full = await store.look_up([record.id for record in records], vectors=True)
         documents = [document async for batch in index.revisions(source.key) for document in batch]
@@ -54,6 +45,16 @@ async def world_faults(home: Path, archive: Archive) -> list[str]:
     ]
 
 
+def paid_faults(archive: Archive, counter: Counter, paid: Mapping[str, int]) -> Iterator[str]:
+    """Compare what the service says it was paid for with what was asked of it."""
+    for content, times in paid.items():
+        if times > len(counter.calls[content]):
+            yield f"{content[:12]} was paid {times} times, and called for {len(counter.calls[content])} times"
+    good = {digest(data) for data in archive.contents}
+    yield from (f"paid for {content[:12]}, which is no good image" for content in paid.keys() - good)
+    yield from (f"nobody paid for {name}" for name, data in archive.files.items() if digest(data) in good - paid.keys())
+
+
 def _file_faults(archive: Archive, records: list[Record], etags: dict[str, str]) -> Iterator[str]:
     for name, times in Tally([record.name for record in records]).items():
         if times != 1 or name not in archive.files:
@@ -66,11 +67,11 @@ def _file_faults(archive: Archive, records: list[Record], etags: dict[str, str])
         elif record.etag != etags.get(name):
             yield f"{name} is settled as {record.etag}, it is {etags.get(name)}"
         else:
-            yield from _record_faults(record, data)
+            yield from _record_faults(archive.stage, record, data)
 
 
-def _record_faults(record: Record, data: bytes) -> Iterator[str]:
-    refused = not data or data.startswith(BAD)
+def _record_faults(stage: Stage, record: Record, data: bytes) -> Iterator[str]:
+    refused = stage.refused(data)
     expected = (Outcome.DEAD,) if refused else (Outcome.CLASSIFIED, Outcome.REUSED)
     if record.outcome not in expected:
         yield f"{record.name} is {record.outcome}: {record.failure}"
@@ -78,9 +79,9 @@ def _record_faults(record: Record, data: bytes) -> Iterator[str]:
         yield f"{record.name} is still claimed by {record.claim.owner}"
     if record.unpublished is not None:
         yield f"{record.name} is unpublished: {record.unpublished}"
-    if record.analysis != (None if refused else answer(data)):
+    if refused != (record.analysis is None) or (record.analysis is not None and not stage.true(data, record.analysis)):
         yield f"{record.name} does not have the answer of its bytes"
-    if not refused and (record.analysed != record.etag or record.content_hash != hashlib.sha256(data).hexdigest()):
+    if not refused and (record.analysed != record.etag or record.content_hash != digest(data)):
         yield f"{record.name} names another version or other bytes than it was made of"
 
 
@@ -89,7 +90,7 @@ def _pay_faults(records: list[Record]) -> Iterator[str]:
     yield from (f"{times} records say that they paid for {content}" for content, times in paid.items() if times > 1)
 
 
-async def _left_behind(store: SqliteStore) -> list[str]:
+async def _left_behind(store: Store) -> list[str]:
     pages = [key for key, _, _ in await store.list(OpenPage, "")]
     claims = [key for key, _, _ in await store.list(Lease, PREFIX)]
     scans = await store.list(Scan, "")

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
 import sys
 import time
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from tests.kills.archive import Archive
-from tests.kills.checks import count_faults, world_faults
+from tests.kills.checks import count_faults, paid_faults, world_faults
 from tests.kills.counter import Counter, counting
-from tests.kills.program import PHASES, SIDES
+from tests.kills.program import PHASES, SIDES, environment
+from tests.kills.stage import Stage
 
-ROOT = Path(__file__).parents[2]
 CONCURRENCY, WRITE_BUFFER, PAGE = 16, 16, 50
 BOUND = CONCURRENCY + WRITE_BUFFER
 """Calls that one kill may repeat."""
@@ -32,8 +30,10 @@ TOO_MANY = 10
 MOST_ENTRIES = {"answer": 40, "pay": 40, "release": 30, "disown": 1, "keep": 2, "checkpoint": 6}
 LEAVES_CLAIMS = ("answer", "store", "pay", "release")
 STALL = 0.3
-DURING = {"publish": 0.03}
-"""Seconds that a phase may take: a kill during it strikes anywhere in them."""
+DURING = 0.004
+"""Seconds that a phase takes, where its stage does not say otherwise: a kill during it strikes anywhere in them."""
+OFTEN = 2
+"""Every so many kills comes from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Outcome:
     repeats: int = 0
     worst: int = 0
     worst_kill: str = ""
+    paid_twice: int | None = None
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
 
@@ -75,16 +76,18 @@ class Outcome:
         return self.kills * BOUND
 
 
-def planned(kills: int, dice: random.Random) -> deque[Kill]:
-    """Plan the kills: half of them in the phases and at the sides of each in turn, the others at any moment."""
+def planned(kills: int, dice: random.Random, during: Mapping[str, float], *, often: int = OFTEN) -> deque[Kill]:
+    """Plan the kills: every `often` comes at any moment, the others in the phases and at the sides of each in turn."""
     plan: deque[Kill] = deque()
-    for number in range(kills):
-        if number % 2:
+    number = 0
+    while len(plan) < kills:
+        if len(plan) % often == often - 1:
             plan.append(Kill(OUTSIDE, seconds=dice.uniform(0, 0.6)))
             continue
-        turn, at = divmod(number // 2, len(PHASES))
+        turn, at = divmod(number, len(PHASES))
+        number += 1
         phase, side = PHASES[at], SIDES[(turn + at) % len(SIDES)]
-        seconds = {"stalled": STALL, "during": dice.uniform(0, DURING.get(phase, 0.004))}.get(side, 0.0)
+        seconds = {"stalled": STALL, "during": dice.uniform(0, during.get(phase, DURING))}.get(side, 0.0)
         plan.append(Kill(phase, side, dice.randint(1, MOST_ENTRIES.get(phase, 4)), seconds))
     return plan
 
@@ -93,7 +96,6 @@ def planned(kills: int, dice: random.Random) -> deque[Kill]:
 class Harness:
     """One archive with its counter, swept by one run after the other."""
 
-    home: Path
     archive: Archive
     counter: Counter
     address: str
@@ -129,11 +131,13 @@ class Harness:
 
     async def run(self, kill: Kill | None) -> dict[str, Any] | None:
         """Run the program once; return the report of a sweep that came to its end, None of one that was killed."""
+        await self.archive.stage.ready()
         self.runs += 1
         run = self.runs
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.kills.program", "sweep", "--yes", "--json",
-            cwd=self.home, env=self._environment(run, kill), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            cwd=self.archive.stage.home, env=self._environment(run, kill),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         ending = asyncio.create_task(process.communicate())
         if kill and kill.phase == OUTSIDE:
@@ -159,17 +163,14 @@ class Harness:
         await asyncio.sleep(kill.seconds)
 
     def _environment(self, run: int, kill: Kill | None) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("IMAGESWEEP_", "KILLS_"))}
-        settings = {
-            "source": f"folder:{self.archive.root}",
-            "classifier": f"counted:{self.address}",
+        terms = {
             "page": str(PAGE),
             "concurrency": str(CONCURRENCY),
             "write_buffer": str(WRITE_BUFFER),
             "lookback": "PT0S",  # nothing that one scan misses is found by the next
         }
-        named = {f"IMAGESWEEP_{name.upper()}": value for name, value in settings.items()}
-        return {**kept, **named, "PYTHONPATH": str(ROOT), "KILLS_RUN": str(run), "KILLS_AT": kill.told if kill else ""}
+        about = {"KILLS_RUN": str(run), "KILLS_COUNTER": self.address, "KILLS_AT": kill.told if kill else ""}
+        return {**environment({**self.archive.stage.settings, **terms}), **about}
 
     def _struck(self, run: int, kill: Kill) -> None:
         self.killed[run] = kill
@@ -214,8 +215,8 @@ class Harness:
                 return
         self.outcome.violations.append("six sweeps that nothing disturbed did not settle everything")
 
-    def account(self) -> None:
-        """Compare the calls with what the kills excuse."""
+    async def account(self) -> None:
+        """Compare the calls with what the kills excuse, and with what the service was paid for where there is one."""
         outcome, repeats = self.outcome, self.counter.repeats()
         outcome.calls, outcome.repeats = self.counter.runs.total(), repeats.total()
         for run, number in repeats.most_common(1):
@@ -228,22 +229,24 @@ class Harness:
         outcome.violations += self.counter.unexcused(self.killed)
         if outcome.repeats > outcome.bound:
             outcome.violations.append(f"{outcome.repeats} calls repeated, {outcome.bound} may be")
+        paid = await self.archive.stage.paid()
+        if paid is not None:
+            outcome.paid_twice = sum(paid.values()) - len(paid)
+            outcome.violations += paid_faults(self.archive, self.counter, paid)
 
 
-async def _run(kills: int, images: int, seed: int, home: Path, say: Callable[[str], None]) -> Outcome:
+async def _run(stage: Stage, kills: int, images: int, *, seed: int, often: int, say: Callable[[str], None]) -> Outcome:
     dice = random.Random(seed)
     begun = time.monotonic()
-    photos = home / "photos"
-    photos.mkdir(parents=True)
-    archive = Archive(photos, dice)
+    archive = Archive(stage, dice)
     archive.fill(images)
     outcome = Outcome(seed)
     async with counting() as (counter, address):
-        harness = Harness(home, archive, counter, address, outcome, say)
-        await harness.kill_all(planned(kills, dice))
+        harness = Harness(archive, counter, address, outcome, say)
+        await harness.kill_all(planned(kills, dice, stage.during, often=often))
         await harness.settle()
-        harness.account()
-    outcome.violations += await world_faults(home, archive)
+        await harness.account()
+    outcome.violations += await world_faults(archive)
     if kills >= 2 * len(PHASES):
         outcome.violations += [f"no kill struck in phase {phase}" for phase in PHASES if not outcome.hits[phase]]
     outcome.images, outcome.versions = len(archive.files), archive.made
@@ -251,6 +254,8 @@ async def _run(kills: int, images: int, seed: int, home: Path, say: Callable[[st
     return outcome
 
 
-def run_kills(kills: int, images: int, seed: int, home: Path, say: Callable[[str], None] = lambda _: None) -> Outcome:
-    """Kill a sweep over `images` files so many times in the folder `home`; return what came of it."""
-    return asyncio.run(_run(kills, images, seed, home, say))
+def run_kills(
+    stage: Stage, kills: int, images: int, seed: int, *, often: int = OFTEN, say: Callable[[str], None] = lambda _: None
+) -> Outcome:
+    """Kill a sweep over `images` files of a stage so many times; return what came of it."""
+    return asyncio.run(_run(stage, kills, images, seed=seed, often=often, say=say))

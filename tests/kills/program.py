@@ -1,8 +1,9 @@
 """The program that is killed: the real command line, with a classifier that is counted and a death at a chosen moment.
 
-`KILLS_RUN` numbers the run. `KILLS_AT`, as in `store:during:3:0.002`, names a phase, a side of it, at which entry of the phase
-the process kills itself, and the seconds that the side needs: `before` it has any effect; `stalled`, where it hangs for so long
-without effect while the other tasks go on; `during`, so long after it began; and `after` it is done.
+`KILLS_RUN` numbers the run, `KILLS_COUNTER` is the address of the counter. `KILLS_AT`, as in `store:during:3:0.002`, names a phase,
+a side of it, at which entry of the phase the process kills itself, and the seconds that the side needs: `before` it has any effect;
+`stalled`, where it hangs for so long without effect while the other tasks go on; `during`, so long after it began; and `after` it
+is done.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from jobs import wiring
@@ -27,8 +29,11 @@ from jobs.hashes import PREFIX
 from jobs.model import Analysis, Facts, Image, Lease, Limits, OpenPage, Outcome, Record, Scan, Tag
 from jobs.ports import Classifier
 from jobs.settings import Settings
+from jobs.steps import Done, Ready, Step
 
-BAD = b"\x89PNG\r\n\x1a\nbad"
+ROOT = Path(__file__).parents[2]
+MAGIC = b"\x89PNG\r\n\x1a\n"
+BAD = MAGIC + b"bad"
 PHASES = ("claim", "answer", "store", "publish", "checkpoint", "open", "close", "pay", "release", "disown", "keep")
 """Write of claims · the paid call · write of results · upload to the index · the place in the scan · page opened · page closed ·
 content claimed · content released · claims of the dead given back · answers of replaced versions kept."""
@@ -120,6 +125,32 @@ class Counted:
         return answer(image.data)
 
 
+class Paid:
+    """A paid service's classifier as it is, but that every call is counted before it is made."""
+
+    def __init__(self, real: Any, line: Line, fate: Fate) -> None:
+        self._real = real
+        self._line = line
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def prepare(self, image: Image) -> Step[Analysis]:
+        """Return the real one's first step; the process may die in each that is a call."""
+        return self._counted(await self._real.prepare(image), hashlib.sha256(image.data).hexdigest())
+
+    def _counted(self, step: Step[Analysis], content: str) -> Step[Analysis]:
+        if isinstance(step, Done):
+            return step
+
+        async def call() -> Step[Analysis]:
+            await self._line.tell("call", [content])
+            return self._counted(await step.make(), content)
+
+        return Ready(step.price, lambda: self._fate.through("answer", call))
+
+
 class Watched:
     """An adapter as it is, but for the phases in which the process may die."""
 
@@ -177,37 +208,46 @@ def _phase_of_write(records: Sequence[Record]) -> str:
     return "disown" if first.failure and first.failure.reason == "its run died" else "store"
 
 
-def install(fate: Fate, run: str) -> None:
-    """Put the counted classifier and the watched adapters in the places of the real ones."""
+def install(fate: Fate, line: Line) -> None:
+    """Put the counted classifiers and the watched adapters in the places of the real ones."""
     wires = cast("Any", wiring)
-    real_store, real_index = wiring.store, wiring.index
-    lines: list[Line] = []
+    real_store, real_index, real_vision = wiring.store, wiring.index, wiring.CLASSIFIERS["azure-vision"]
 
     @asynccontextmanager
-    async def counted(_: Settings, location: str) -> AsyncIterator[Classifier]:
-        lines.append(Line(location, run))
-        await lines[0].tell("hello")
-        yield Counted(lines[0], fate)
+    async def counted(_: Settings, __: str) -> AsyncIterator[Classifier]:
+        yield Counted(line, fate)
+
+    @asynccontextmanager
+    async def vision(settings: Settings, location: str) -> AsyncIterator[Any]:
+        async with real_vision(settings, location) as real:
+            yield Paid(real, line, fate)
 
     @asynccontextmanager
     async def store(settings: Settings) -> AsyncIterator[Any]:
+        await line.tell("hello")
         async with real_store(settings) as real:
-            yield Watched(real, fate, lines[0])
+            yield Watched(real, fate, line)
 
     @asynccontextmanager
     async def index(settings: Settings) -> AsyncIterator[Any]:
         async with real_index(settings) as real:
-            yield Watched(real, fate, lines[0])
+            yield Watched(real, fate, line)
 
-    wiring.CLASSIFIERS["counted"] = counted
+    wiring.CLASSIFIERS.update({"counted": counted, "azure-vision": vision})
     wires.store, wires.index = store, index
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a program with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("IMAGESWEEP_", "KILLS_"))}
+    return {**kept, **{f"IMAGESWEEP_{name.upper()}": value for name, value in settings.items()}, "PYTHONPATH": str(ROOT)}
 
 
 def main() -> None:
     """Run the command line."""
     from jobs.cli import main as command_line  # noqa: PLC0415 it is only imported where it is run
 
-    install(fated(os.environ.get("KILLS_AT", "")), os.environ["KILLS_RUN"])
+    install(fated(os.environ.get("KILLS_AT", "")), Line(os.environ["KILLS_COUNTER"], os.environ["KILLS_RUN"]))
     command_line(sys.argv[1:], prog_name="imagesweep")
 
 
