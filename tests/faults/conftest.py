@@ -14,4 +14,5 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.adapters.cosmos_account.ANSWER_SECONDS", 1)
     monkeypatch.setattr("search.azure_index.service.SECONDS", 1.0)
     monkeypatch.setattr("search.azure_index.service.POLICY", QUICK)
-    monkeypatch.setitem(AzureSearchIndex.__init__.__kwdefaults__, "policy", QUICK)
+    defaults = {**(AzureSearchIndex.__init__.__kwdefaults__ or {}), "policy": QUICK}
+    monkeypatch.setattr(AzureSearchIndex.__init__, "__kwdefaults__", defaults)

@@ -34,12 +34,12 @@ class Archive:
             if self.random.random() < 0.05:
                 self._add()
             else:
-                self._put(self.random.choice(list(self.files)), self._data())
+                self.put(self.random.choice(list(self.files)), self._data())
 
     def _add(self) -> None:
         number = len(self.files)
         extension = "" if number % 50 == 49 else ".png"
-        self._put(f"album-{self.random.randrange(20):02}/photo-{number:06}{extension}", self._data())
+        self.put(f"album-{self.random.randrange(20):02}/photo-{number:06}{extension}", self._data())
 
     def _data(self) -> bytes:
         self.made += 1
@@ -58,7 +58,8 @@ class Archive:
         """Make bytes that never were before."""
         return make(f"{self.made} ".encode() + self.random.randbytes(100))
 
-    def _put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: bytes) -> None:
+        """Put bytes under a name; empty ones only where the name says that it is an image."""
         if not data and not name.endswith(".png"):
             data = self._fresh(self.stage.bad)  # without a name that says so, an empty file is no image
         self.stage.put(name, data)

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ LEASE = 4.0
 """Seconds of a lease: no lock of an operating system proves a run dead here, so that the next one waits for its end."""
 
 LATENCY = 0.004
-CONTAINER = "photos"
+PROGRAM = Path(sys.executable).parent / "imagesweep"
 SEARCH_KEY = "admin"
 LOOK = 0.2
 """Seconds between two looks at the lease."""
@@ -119,34 +120,48 @@ def _control(address: str, **terms: float) -> Mapping[str, Any]:
 
 
 @contextmanager
-def azure(home: Path) -> Iterator[Azure]:
-    """Start the servers, fill nothing yet, and create store and index by the command line."""
+def joined(home: Path, *, blobs: str, records: str, eyes: str, documents: str, **terms: str) -> Iterator[Azure]:
+    """Make a stage of servers that run at these addresses: an empty container, and store and index by the command line.
+
+    `terms` are settings besides.
+    """
     home.mkdir(parents=True)
-    with (
-        azurite.azurite(home) as blobs,
-        cosmos.cosmos_server(home) as records,
-        spawned("tests.standins.vision", "fast") as eyes,
-        spawned("tests.standins.search") as documents,
-        ContainerClient(blobs, CONTAINER, credential={"account_name": azurite.ACCOUNT, "account_key": azurite.KEY}) as container,
-    ):
-        settings = {
-            "source": f"azure-blob:{blobs}/{CONTAINER}",
-            "blob_key": azurite.KEY,
-            "classifier": f"azure-vision:{eyes}",
-            "vision_key": vision.KEY,
-            "vision_colours": "false",
-            "store": f"cosmos:{cosmos.fresh(records)}",
-            "cosmos_key": cosmos.KEY,
-            "index": f"azure-search:{documents}/images",
-            "search_key": SEARCH_KEY,
-            "lease_seconds": str(LEASE),
-            "call_seconds": "1.5",
-            "calls_per_second": "1000",
-        }
+    name = f"photos-{uuid.uuid4().hex}"
+    account = {"account_name": azurite.ACCOUNT, "account_key": azurite.KEY}
+    settings = {
+        "source": f"azure-blob:{blobs}/{name}",
+        "blob_key": azurite.KEY,
+        "classifier": f"azure-vision:{eyes}",
+        "vision_key": vision.KEY,
+        "vision_colours": "false",
+        "store": f"cosmos:{cosmos.fresh(records)}",
+        "cosmos_key": cosmos.KEY,
+        "index": f"azure-search:{documents}/images",
+        "search_key": SEARCH_KEY,
+        "lease_seconds": str(LEASE),
+        "call_seconds": "1.5",
+        "calls_per_second": "1000",
+        "lookback": "PT0S",  # nothing that one scan misses is found by the next
+        **terms,
+    }
+    with ContainerClient(blobs, name, credential=account) as container:
         container.create_container()
-        _control(eyes, latency=LATENCY)
-        program = Path(sys.executable).parent / "imagesweep"
         subprocess.run(
-            [program, "index", "create"], cwd=home, env=environment(settings), check=True, capture_output=True, timeout=60
+            [PROGRAM, "index", "create"], cwd=home, env=environment(settings), check=True, capture_output=True, timeout=60
         )
         yield Azure(home, settings, eyes, container)
+
+
+@contextmanager
+def azure(home: Path) -> Iterator[Azure]:
+    """Start the servers, and make a stage of them."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        azurite.azurite(home.parent) as blobs,
+        cosmos.cosmos_server(home.parent) as records,
+        spawned("tests.standins.vision", "fast") as eyes,
+        spawned("tests.standins.search") as documents,
+    ):
+        _control(eyes, latency=LATENCY)
+        with joined(home, blobs=blobs, records=records, eyes=eyes, documents=documents) as stage:
+            yield stage

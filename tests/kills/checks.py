@@ -26,14 +26,14 @@ def count_faults(report: dict[str, object]) -> Iterator[str]:
         yield f"{report['unpublished']} documents were not published"
 
 
-async def world_faults(archive: Archive) -> list[str]:
-    """Compare the files with the records, the records with the index; look for what was left behind."""
+async def world_faults(archive: Archive, *, jobs: int = 1) -> list[str]:
+    """Compare the files with the records, the records with the index; look for what was left behind by so many jobs."""
     async with archive.stage.opened() as (source, store, index):
         records = [record async for batch in store.scan(source.key) for record in batch]
         full = await store.look_up([record.id for record in records], vectors=True)
         documents = [document async for batch in index.revisions(source.key) for document in batch]
         etags = {name: blob.etag for name in archive.files if (blob := await source.head(name))}
-        left = await _left_behind(store)
+        left = await _left_behind(store, jobs)
     shows = sorted((record.name, record.id, record.rev) for record in records if shown(record))
     return [
         *_file_faults(archive, list(full.values()), etags),
@@ -90,7 +90,7 @@ def _pay_faults(records: list[Record]) -> Iterator[str]:
     yield from (f"{times} records say that they paid for {content}" for content, times in paid.items() if times > 1)
 
 
-async def _left_behind(store: Store) -> list[str]:
+async def _left_behind(store: Store, jobs: int) -> list[str]:
     pages = [key for key, _, _ in await store.list(OpenPage, "")]
     claims = [key for key, _, _ in await store.list(Lease, PREFIX)]
     scans = await store.list(Scan, "")
@@ -98,5 +98,5 @@ async def _left_behind(store: Store) -> list[str]:
         *(f"the page {key} is still open" for key in pages),
         *(f"the content {key} is still claimed" for key in claims),
         *(f"the scan of {key} is not complete" for key, scan, _ in scans if scan.checkpoint or not scan.watermark),
-        *([f"{len(scans)} scans for one source"] if len(scans) != 1 else []),
+        *([f"{len(scans)} scans of one source by {jobs} jobs"] if len(scans) != jobs else []),
     ]

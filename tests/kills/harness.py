@@ -163,12 +163,7 @@ class Harness:
         await asyncio.sleep(kill.seconds)
 
     def _environment(self, run: int, kill: Kill | None) -> dict[str, str]:
-        terms = {
-            "page": str(PAGE),
-            "concurrency": str(CONCURRENCY),
-            "write_buffer": str(WRITE_BUFFER),
-            "lookback": "PT0S",  # nothing that one scan misses is found by the next
-        }
+        terms = {"page": str(PAGE), "concurrency": str(CONCURRENCY), "write_buffer": str(WRITE_BUFFER)}
         about = {"KILLS_RUN": str(run), "KILLS_COUNTER": self.address, "KILLS_AT": kill.told if kill else ""}
         return {**environment({**self.archive.stage.settings, **terms}), **about}
 

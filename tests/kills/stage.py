@@ -76,7 +76,7 @@ class Embedded:
         """Make the folder that is swept."""
         photos = home / "photos"
         photos.mkdir(parents=True)
-        return cls(home, {"publish": 0.03}, {"source": f"folder:{photos}", "classifier": "counted:it"})
+        return cls(home, {"publish": 0.03}, {"source": f"folder:{photos}", "classifier": "counted:it", "lookback": "PT0S"})
 
     def put(self, name: str, data: bytes) -> None:
         path = self.home / "photos" / name
