@@ -229,11 +229,25 @@ async def take_over(work: Work, dead: Callable[[OpenPage], bool] = lambda _: Tru
     for key, page, version in await retry(partial(work.ports.state.list, OpenPage, f"{work.place.key}|"), policy):
         if not dead(page):
             continue
+        number = await _finish(work, key, page, version)
+        log.info("sweep.takeover", extra={"page": key, "records": number})
+
+
+async def _finish(work: Work, key: str, page: OpenPage, version: str) -> int:
+    """Finish one page, once more where its owner came to claim meanwhile; return how many records it has."""
+    state, policy = work.ports.state, work.run.terms.retry
+    while True:
         records = await _disowned(work, page)
-        await hashes.disown(work.ports.state, page.owner, policy)
+        await hashes.disown(state, page.owner, policy)
         await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)
-        await retry(partial(work.ports.state.remove, OpenPage, key, version), policy)
-        log.info("sweep.takeover", extra={"page": key, "records": len(records)})
+        try:
+            await retry(partial(state.remove, OpenPage, key, version), policy)
+        except Conflict:
+            found = await retry(partial(state.get, OpenPage, key), policy)
+            if found is not None:
+                page, version = found
+                continue
+        return len(records)
 
 
 async def _disowned(work: Work, page: OpenPage) -> list[Record]:
@@ -275,6 +289,7 @@ async def _settle_page(work: Work, blobs: Sequence[Blob], name: str) -> bool:
     opened = await put(work.ports.state, key, OpenPage(work.run.owner, found.ids), None, policy)
     renewed = await renew(found.behind, ledger=work.ports.ledger, run=work.run)
     taken = await claim(found.taken, parts=work.parts, run=work.run)
+    opened = await _still_open(work, key, opened, found.ids)
     records = await settle(taken, parts=work.parts, run=work.run)
     await publish([*renewed, *records], ledger=work.ports.ledger, index=work.ports.index, run=work.run)
     if work.hold.lost:
@@ -283,6 +298,17 @@ async def _settle_page(work: Work, blobs: Sequence[Blob], name: str) -> bool:
         raise work.run.halted
     await retry(partial(work.ports.state.remove, OpenPage, key, opened), policy)
     return not any(record.failure is not None and record.failure.failure_class == "interrupted" for record in records)
+
+
+async def _still_open(work: Work, key: str, opened: str, ids: Sequence[str]) -> str:
+    """Write the open page once more, behind the claims, and return its version.
+
+    Whoever takes the page over finds these claims, or has removed the page before: then nobody would publish what we store.
+    """
+    try:
+        return await put(work.ports.state, key, OpenPage(work.run.owner, tuple(ids)), opened, work.run.terms.retry)
+    except Conflict as error:
+        raise LeaseLost("settle", work.place.key, "another process took the page over") from error
 
 
 def _spent(store: Ledger) -> float:
