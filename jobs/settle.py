@@ -156,7 +156,7 @@ async def settle(taken: Sequence[Taken], *, parts: Parts, run: Run) -> list[Reco
 
     async with asyncio.TaskGroup() as group:
         writer = group.create_task(_store(done, len(taken), parts=parts, run=run))
-        for item in taken:
+        for item in sorted(taken, key=lambda item: item.record.id):  # neighbours by id share a partition of the store, and a batch
             group.create_task(one(item))
     return writer.result()
 
@@ -210,9 +210,8 @@ async def _write(batch: Sequence[Record], *, parts: Parts, run: Run) -> list[Rec
                 pending.append(replace(ours, version=theirs.version, rev=max(ours.rev, theirs.rev + 1)))
             else:
                 run.counts.settle(Outcome.DEFERRED)
-    for record in batch:
-        if record.content_hash is not None:
-            await answered(record.content_hash, parts=parts, run=run)
+    contents = [record.content_hash for record in batch if record.content_hash is not None]
+    await asyncio.gather(*(answered(content, parts=parts, run=run) for content in contents))
     return stored
 
 
