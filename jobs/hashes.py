@@ -7,6 +7,7 @@ finds the answer. A free classifier needs none.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -25,15 +26,19 @@ def key_of(content_hash: str, asked: str) -> str:
 
 
 async def claim(state: State, key: str, *, owner: str, now: datetime, seconds: float, policy: Policy) -> str | None:
-    """Take the lease on some content; return its version, None while another process holds it."""
+    """Take the lease on some content; return its version, None while another process holds it.
+
+    Content is new as a rule: the lease is looked at only where there is one already.
+    """
+    lease = Lease(owner, 1, now + timedelta(seconds=seconds))
+    with suppress(Conflict):
+        return await put(state, key, lease, None, policy)
     found = await retry(partial(state.get, Lease, key), policy)
-    if found is not None and found[0].expires > now and found[0].owner != owner:
+    if found is None or (found[0].expires > now and found[0].owner != owner):
         return None
-    token = found[0].token + 1 if found else 1
-    try:
-        return await put(state, key, Lease(owner, token, now + timedelta(seconds=seconds)), found[1] if found else None, policy)
-    except Conflict:
-        return None
+    with suppress(Conflict):
+        return await put(state, key, replace(lease, token=found[0].token + 1), found[1], policy)
+    return None
 
 
 async def release(state: State, key: str, version: str, policy: Policy) -> None:

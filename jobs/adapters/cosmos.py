@@ -14,15 +14,13 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
-from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from jobs.adapters.cosmos_account import PATIENCE, Account, Credential, located, open_account
 from jobs.adapters.cosmos_batch import Intent, Refused, batches, intents, new_token, operations_of, settle
 from jobs.adapters.cosmos_containers import SCHEMA, SCHEMA_ID, checked, writable
-from jobs.adapters.cosmos_errors import lost
 from jobs.adapters.cosmos_items import (
     BEHIND,
     Item,
@@ -31,6 +29,7 @@ from jobs.adapters.cosmos_items import (
     document_id,
     document_item,
     document_of,
+    document_part,
     document_place,
     embedding_of,
     record_of,
@@ -38,6 +37,7 @@ from jobs.adapters.cosmos_items import (
     standings,
     vector_id,
 )
+from jobs.adapters.cosmos_lane import Lane, Step
 from jobs.adapters.cosmos_query import CHOSEN, PAGE, Ranges, Select, Stream, chosen, one_of
 from jobs.errors import Conflict, StorageFailed, Transient
 from jobs.model import Outcome, Record
@@ -52,7 +52,6 @@ LOOKS = 3
 
 T = TypeVar("T")
 
-_SAME = MatchConditions.IfNotModified
 _NEXT = "SELECT TOP 1 VALUE c.standing FROM c WHERE c.standing > @low AND c.standing < @high ORDER BY c.standing"
 _COUNT = "SELECT VALUE COUNT(1) FROM c WHERE c.standing = @standing"
 _LIST = "{} * FROM c WHERE c.place >= @low AND c.place < @high ORDER BY c.place {}"
@@ -80,6 +79,7 @@ class CosmosStore:
         self._records = records
         self._state = state
         self._ranges = Ranges(records)
+        self._lanes: WeakValueDictionary[str, Lane] = WeakValueDictionary()
 
     def spent(self) -> float:
         """Return the request units that all requests of this store were charged."""
@@ -184,29 +184,20 @@ class CosmosStore:
         kind = type(document).__name__
         item = document_item(key, document, new_token())
 
-        async def write() -> Item:
-            if version is None:
-                return await self._state.create_item(item)
-            return await self._state.replace_item(item["id"], item, etag=version, match_condition=_SAME)
-
-        stored = await self._account.unless_lost("put", f"{kind} {key}", write, writes=True)
-        if stored is None:
-            stored = await self._document("put", kind, key)
-            if stored is None or stored["token"] != item["token"]:
-                raise Conflict("put", f"{kind} {key}", "it was changed meanwhile")
+        won = await self._lane(kind, key).write(Step(f"{kind} {key}", item["id"], item, version))
+        if won is not None:
+            return won
+        stored = await self._document("put", kind, key)
+        if stored is None or stored["token"] != item["token"]:
+            raise Conflict("put", f"{kind} {key}", "it was changed meanwhile")
         etag: str = stored["_etag"]
         return etag
 
     async def remove(self, kind: type[Document], key: str, version: str | None = None) -> None:
         """Remove the document, if it is at `version` where one is given."""
-        item = document_id(kind.__name__, key)
-
-        async def delete() -> bool:
-            await self._state.delete_item(item, item, etag=version, match_condition=None if version is None else _SAME)
-            return True
-
-        gone = await self._account.unless_lost("remove", f"{kind.__name__} {key}", delete, writes=True)
-        if not gone and await self._document("remove", kind.__name__, key) is not None:
+        step = Step(f"{kind.__name__} {key}", document_id(kind.__name__, key), None, version)
+        gone = await self._lane(kind.__name__, key).write(step)
+        if gone is None and await self._document("remove", kind.__name__, key) is not None:
             raise Conflict("remove", f"{kind.__name__} {key}", "it was changed meanwhile")
 
     async def list(self, kind: type[D], prefix: str, *, last: int | None = None) -> Sequence[tuple[str, D, str]]:
@@ -245,20 +236,25 @@ class CosmosStore:
         return {item["id"]: item for page in pages for item in page}
 
     async def _execute(self, batch: Sequence[Intent]) -> Sequence[Mapping[str, Any]] | Refused:
-        async def send() -> Sequence[Mapping[str, Any]] | Refused:
-            try:
-                return await self._records.execute_item_batch(operations_of(batch), bucket(batch[0].record.id))
-            except CosmosBatchOperationError as error:
-                if lost(error):
-                    return Refused(error.error_index)
-                raise
-
         what = batch[0].record.name if len(batch) == 1 else f"{len(batch)} records"
-        return await self._account.call("write", what, send, writes=True)
+        part = bucket(batch[0].record.id)
+        return await self._account.batch("write", what, self._records, part, lambda: operations_of(batch))
 
     async def _document(self, operation: str, kind: str, key: str) -> Item | None:
-        item = document_id(kind, key)
-        return await self._account.unless_lost(operation, f"{kind} {key}", partial(self._state.read_item, item, item))
+        read = partial(self._state.read_item, document_id(kind, key), document_part(kind, key))
+        return await self._account.unless_lost(operation, f"{kind} {key}", read)
+
+    def _lane(self, kind: str, key: str) -> Lane:
+        part = document_part(kind, key)
+
+        async def execute(steps: Sequence[Step]) -> Sequence[Mapping[str, Any]] | Refused:
+            what = steps[0].name if len(steps) == 1 else f"{len(steps)} documents"
+            return await self._account.batch("write", what, self._state, part, lambda: [step.operation() for step in steps])
+
+        lane = self._lanes.get(part)
+        if lane is None:
+            lane = self._lanes[part] = Lane(execute)
+        return lane
 
     async def _standing(self, low: str, high: str) -> str | None:
         """Return the next key of standing between two."""

@@ -9,7 +9,7 @@ for a replica that lags behind the session. Every request is repeated here, by `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,11 +18,12 @@ from urllib.parse import unquote, urlsplit
 from azure.core.credentials import AzureKeyCredential
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.cosmos.aio import CosmosClient
-from azure.cosmos.exceptions import CosmosHttpResponseError
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from jobs.adapters.azure_http import proxied
-from jobs.adapters.cosmos_errors import lost, translated
+from jobs.adapters.cosmos_batch import Operation, Refused
+from jobs.adapters.cosmos_errors import lost, redirect, translated
 from jobs.errors import Misconfigured
 from jobs.retry import Policy, retry
 
@@ -73,7 +74,9 @@ class Meter:
     ru: float = 0.0
 
     def __call__(self, response: Any) -> None:
-        """Take the charge of one answer; the SDK calls this for each."""
+        """Take the charge of one answer; the SDK calls this for each. Raises Misconfigured for a redirection."""
+        if (elsewhere := redirect("ask", response.http_request.url, response.http_response.status_code)) is not None:
+            raise elsewhere
         self.ru += float(response.http_response.headers.get("x-ms-request-charge") or 0.0)
 
 
@@ -109,6 +112,21 @@ class Account:
                 raise
 
         return await self.call(operation, key, attempt, writes=writes)
+
+    async def batch(
+        self, operation: str, key: str, container: ContainerProxy, part: str, operations: Callable[[], list[Operation]]
+    ) -> Sequence[Mapping[str, Any]] | Refused:
+        """Send operations on one partition as one transaction, as `call` does; they are made anew for each try."""
+
+        async def attempt() -> Sequence[Mapping[str, Any]] | Refused:
+            try:
+                return await container.execute_item_batch(operations(), part)
+            except CosmosBatchOperationError as error:
+                if lost(error):
+                    return Refused(error.error_index)
+                raise
+
+        return await self.call(operation, key, attempt, writes=True)
 
 
 @asynccontextmanager

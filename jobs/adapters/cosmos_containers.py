@@ -1,6 +1,6 @@
 """The containers of a store in Azure Cosmos DB: what they are, how they are made once, and how they are checked at each start.
 
-`records` is partitioned by `bucket`, one of 256, and `state` by `id`: both permanent. The index policy pays for nothing but the
+`records` is partitioned by `bucket`, one of 256, and `state` by `part`: both permanent. The index policy pays for nothing but the
 paths that our queries use; `id` is always indexed.
 """
 
@@ -20,7 +20,7 @@ from jobs.adapters.cosmos_account import Account, Credential, located, open_acco
 from jobs.errors import Misconfigured
 
 RECORDS, STATE = "records", "state"
-PARTITIONS: Mapping[str, str] = {RECORDS: "/bucket", STATE: "/id"}
+PARTITIONS: Mapping[str, str] = {RECORDS: "/bucket", STATE: "/part"}
 INDEXED: Mapping[str, tuple[str, ...]] = {RECORDS: ("place", "standing", "trouble", "due", "answer", "bucket"), STATE: ("place",)}
 SCHEMA = 1
 SCHEMA_ID = "schema"
@@ -58,7 +58,8 @@ async def create_cosmos(location: str, credential: Credential, *, max_ru: int | 
             key, policy = PartitionKey(PARTITIONS[name]), index_policy(name)
             made += await _make(account, name, partial(database.create_container, name, key, indexing_policy=policy))
         state = database.get_container_client(STATE)
-        await _make(account, SCHEMA_ID, partial(state.create_item, {"id": SCHEMA_ID, "schema": SCHEMA}), managed=False)
+        schema = {"id": SCHEMA_ID, "part": SCHEMA_ID, "schema": SCHEMA}
+        await _make(account, SCHEMA_ID, partial(state.create_item, schema), managed=False)
         await checked(account, database)
         return made
 
@@ -83,7 +84,7 @@ async def checked(account: Account, database: DatabaseProxy) -> tuple[ContainerP
 
 async def writable(account: Account, state: ContainerProxy) -> None:
     """Raise Misconfigured where this identity may only read: ask for a write at a version that never was, which changes nothing."""
-    item = {"id": SCHEMA_ID, "schema": SCHEMA}
+    item = {"id": SCHEMA_ID, "part": SCHEMA_ID, "schema": SCHEMA}
     replace = partial(state.replace_item, SCHEMA_ID, item, etag='"never"', match_condition=MatchConditions.IfNotModified)
     await account.unless_lost("check", STATE, replace, writes=True)
 

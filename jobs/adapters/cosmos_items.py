@@ -175,8 +175,13 @@ def embedding_of(item: Mapping[str, Any] | None, vector: str) -> bytes | None:
     return base64.b64decode(item["embedding"]) if item is not None and item["stamp"] == vector else None
 
 
+def document_part(kind: str, key: str) -> str:
+    """Return the partition of a document of the state: leases of one kind share one, so that they are written together."""
+    return document_id(kind, key.partition("|")[0]) if kind == "Lease" else document_id(kind, key)
+
+
 def document_id(kind: str, key: str) -> str:
-    """Return the id of a document of the state, which is its partition as well."""
+    """Return the id of a document of the state."""
     return hashlib.sha256(f"{kind}\0{key}".encode()).hexdigest()
 
 
@@ -189,8 +194,8 @@ def document_item(key: str, document: Document, token: str) -> Item:
     """Return the item of a document of the state."""
     kind = type(document).__name__
     body = from_json(encode(document, f"{kind} {key}"))
-    item_id, order = document_id(kind, key), document_place(kind, key)
-    return {"id": item_id, "place": order, "kind": kind, "key": key, "token": token, "document": body}
+    item_id, part, order = document_id(kind, key), document_part(kind, key), document_place(kind, key)
+    return {"id": item_id, "part": part, "place": order, "kind": kind, "key": key, "token": token, "document": body}
 
 
 def document_of(kind: type[D], item: Mapping[str, Any]) -> tuple[str, D, str]:

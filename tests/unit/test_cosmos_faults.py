@@ -302,7 +302,7 @@ def test_a_newer_store_is_refused(run: Run, cosmos: str) -> None:
         await create_cosmos(location, KEYED)
         async with CosmosClient(cosmos, KEY, enable_endpoint_discovery=False) as client:
             state = client.get_database_client(location.rpartition("/")[2]).get_container_client("state")
-            await state.upsert_item({"id": "schema", "schema": 2})
+            await state.upsert_item({"id": "schema", "part": "schema", "schema": 2})
         for use in (open_cosmos(location, KEYED).__aenter__, lambda: create_cosmos(location, KEYED)):
             with pytest.raises(Misconfigured, match=r"newer imagesweep \(schema 2"):
                 await use()
