@@ -179,8 +179,6 @@ class Pace:
             return gap
         left, end = self._left
         self._left = (left - 1, end)
-        if left <= 1:
-            self._hold = max(self._hold, end)
         return max(gap, (end - now) / max(left, 1))
 
     def _go_on(self, now: float) -> None:

@@ -91,7 +91,7 @@ def test_calls_start_evenly_and_an_idle_time_is_no_credit() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.one_of(st.none(), st.floats(-10, 100))), min_size=1, max_size=40), st.integers(1, 50))
 def test_nothing_is_admitted_before_any_retry_after_is_over(refusals: list[tuple[float, float | None]], flying: int) -> None:
-    pace = Pace(concurrency=flying, first=1000)
+    pace = Pace(concurrency=flying)
     now, held, in_flight = 0.0, -math.inf, []
     for gap, retry_after in refusals:
         now += gap
@@ -101,7 +101,6 @@ def test_nothing_is_admitted_before_any_retry_after_is_over(refusals: list[tuple
         if in_flight:
             pace.throttled(now, in_flight.pop(0), retry_after)
             held = max(held, now + (retry_after or 0))
-            assert pace.admit(now) > now
 
 
 @given(st.integers(1, 60))
@@ -115,6 +114,21 @@ def test_one_round_trip_of_refusals_makes_one_cut(refused: int) -> None:
     assert [pacing.why for pacing in heard] == ["refused"]
     assert pace.rate == pytest.approx(before * 0.99)
     assert pace.refused == len(starts)
+
+
+def test_refusals_that_come_after_the_pause_of_calls_from_before_it_are_no_news() -> None:
+    pace = Pace(concurrency=10, most=100)
+    for at in (0.0, 0.01, 0.02):
+        assert pace.admit(at) == at
+    pace.throttled(0.05, 0.0)
+    trial = pace.admit(0.05)
+    assert pace.admit(trial) == trial
+    assert pace.admit(trial + 0.2) == trial + 0.2
+    rate = pace.rate
+    pace.throttled(trial + 0.21, 0.01)
+    pace.throttled(trial + 0.22, 0.02, 5.0)
+    assert pace.rate == rate
+    assert pace.admit(trial + 0.23) == pytest.approx(trial + 5.22)
 
 
 def test_a_refusal_of_a_call_that_started_after_the_cut_cuts_again_and_deeper() -> None:
@@ -167,6 +181,16 @@ def test_a_doubled_quota_is_found_within_a_look_and_a_climb(told: bool) -> None:
     pace = Pace(concurrency=100, first=10)
     play(pace, seconds_of(lambda now: 20 if now < 100 else 40, told=told), until=100 + 85 + 25)
     assert 37 < pace.rate < 41
+
+
+def test_a_climb_grows_steeper_and_stops_at_the_configured_ceiling() -> None:
+    heard: list[Pacing] = []
+    pace = Pace(concurrency=500, most=100, told=heard.append)
+    play(pace, seconds_of(lambda now: 10 if now < 60 else 1000), until=60 + 85 + 30)
+    assert pace.rate == 100
+    assert max(pacing.rate for pacing in heard) == 100
+    steps = list(itertools.takewhile(lambda pacing: pacing.why == "rose", reversed(heard)))
+    assert 5 < len(steps) < 12
 
 
 def test_a_quota_that_stays_is_looked_past_seldom() -> None:
