@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from socket import EAI_NONAME
 
-from aiohttp import ClientConnectorError, ClientSSLError
+from aiohttp import ClientConnectorDNSError, ClientConnectorError, ClientSSLError
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -37,6 +38,7 @@ _PASSING_FORBIDDEN = frozenset({3, 1008})
 _PARTITION_FULL = 1014
 _UNSURE = frozenset({408, 500, 502, 503, 504})
 """The service may have done what it was asked to."""
+_ELSEWHERE = frozenset({301, 302, 303, 307, 308})
 _NOT_DONE = frozenset({404, 410, 449})
 
 
@@ -53,6 +55,13 @@ def translated(operation: str, key: str, *, writes: bool = False) -> Iterator[No
         if ours is None:
             raise
         raise ours from error
+
+
+def redirect(operation: str, key: str, status: int) -> Misconfigured | None:
+    """Return the error that a redirection stands for, None for another status. The SDK takes one for a success, if it is JSON."""
+    if status in _ELSEWHERE:
+        return Misconfigured(operation, key, f"it redirects (status {status})", hint=_ENDPOINT)
+    return None
 
 
 def lost(error: HttpResponseError) -> bool:
@@ -72,6 +81,8 @@ def _translate(operation: str, key: str, error: AzureError, *, writes: bool) -> 
             ours = _undecodable(operation, key, error, writes=writes)
         case _ if isinstance(error.inner_exception, ClientSSLError):
             ours = Misconfigured(operation, key, cause, hint=f"The connection is not secure. {_ENDPOINT}")
+        case _ if _unknown(error.inner_exception):
+            ours = Misconfigured(operation, key, cause, hint=f"There is no such host. {_ENDPOINT}")
         case ServiceRequestError() if isinstance(error.inner_exception, ClientConnectorError):
             ours = Transient(operation, key, cause, hint=f"It cannot be reached. {_ENDPOINT}")
         case ServiceRequestError() | ServiceResponseError() | CosmosClientTimeoutError():
@@ -80,6 +91,11 @@ def _translate(operation: str, key: str, error: AzureError, *, writes: bool) -> 
         case _:
             ours = None
     return ours
+
+
+def _unknown(cause: BaseException | None) -> bool:
+    """Say whether the name servers know that there is no such host; that they cannot be asked may pass."""
+    return isinstance(cause, ClientConnectorDNSError) and getattr(cause.os_error, "errno", None) == EAI_NONAME
 
 
 def _of_status(
@@ -113,9 +129,7 @@ def _forbidden(operation: str, key: str, error: CosmosHttpResponseError | Cosmos
 
 def _undecodable(operation: str, key: str, error: DecodeError, *, writes: bool) -> SweepError:
     status = (error.response.status_code if error.response is not None else 0) or 0
-    if 300 <= status < 400:  # noqa: PLR2004 the class of redirects
-        return Misconfigured(operation, key, f"it redirects (status {status})", hint=_ENDPOINT)
-    return Transient(operation, key, _first_line(error), unknown=writes)
+    return redirect(operation, key, status) or Transient(operation, key, _first_line(error), unknown=writes)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from socket import EAI_NONAME
 
+from aiohttp import ClientConnectorDNSError, ClientSSLError
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -37,6 +39,7 @@ _SCHEMA = re.compile(
 _SHOWN = 300
 REBUILD = "Run `imagesweep index rebuild`: it costs no call."
 _IDENTITY = "Run `az login`, give the app a managed identity, or set IMAGESWEEP_SEARCH_KEY."
+_ADDRESS = "Look at IMAGESWEEP_INDEX."
 _ROLES = (
     "Give the identity the roles Search Index Data Contributor (documents) and Search Service Contributor (`imagesweep index`),"
     " let the service accept roles as well as keys, or set IMAGESWEEP_SEARCH_KEY; a firewall of the service answers the same."
@@ -69,7 +72,7 @@ def translated(operation: str, key: str) -> Iterator[None]:
         cause = f"no identity could be had: {_first(error).split('. ')[0]}"
         raise Misconfigured(operation, key, cause, hint=_IDENTITY) from error
     except ServiceRequestError as error:
-        raise _unsent(operation, key, _first(error)) from error
+        raise _unsent(operation, key, error) from error
     except (ServiceResponseError, IncompleteReadError) as error:
         raise Transient(operation, key, f"no answer: {_first(error)}", unknown=True) from error
     except HttpResponseError as error:
@@ -102,11 +105,15 @@ def _forbidden(operation: str, key: str, cause: str) -> SweepError:
     return Misconfigured(operation, key, cause, hint=_ROLES)
 
 
-def _unsent(operation: str, key: str, cause: str) -> SweepError:
+def _unsent(operation: str, key: str, error: ServiceRequestError) -> SweepError:
+    cause, inner = _first(error), error.inner_exception
     if "non-TLS" in cause:
         return Misconfigured(operation, key, cause, hint="An identity needs https; set IMAGESWEEP_SEARCH_KEY for http.")
-    if "certificate" in cause.lower():
-        return Misconfigured(operation, key, cause, hint="The address is not the service's, or a proxy stands in between.")
+    if isinstance(inner, ClientSSLError) or "certificate" in cause.lower():
+        hint = f"It does not speak TLS, or its certificate is not trusted: does a proxy stand in between? {_ADDRESS}"
+        return Misconfigured(operation, key, cause, hint=hint)
+    if isinstance(inner, ClientConnectorDNSError) and getattr(inner.os_error, "errno", None) == EAI_NONAME:
+        return Misconfigured(operation, key, cause, hint=f"There is no such host. {_ADDRESS}")
     hint = "See whether the address is right and can be reached from here."
     return Transient(operation, key, cause, hint=hint, unknown=True)  # the SDK raises the same for a reset after sending
 
