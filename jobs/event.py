@@ -44,7 +44,7 @@ class Answer(StrEnum):
     UNCHANGED = "unchanged"
     """It was settled before: an event that came twice, or after a sweep."""
     WAITING = "waiting"
-    """Another run has claimed it, or it is to be tried again later: a sweep sees to it."""
+    """Another run has claimed it, or it is to be tried again later, or a budget is spent: a sweep sees to it."""
     SKIPPED = "skipped"
     """It is no image, outside of the source, or chosen out."""
     BURIED = "buried"
@@ -101,6 +101,9 @@ async def _page_of_one(work: Work, blob: Blob) -> Answer | None:
     await work.run.purse.close()
     if work.run.halted is not None:
         raise work.run.halted
+    if work.run.exhausted:
+        counts.deferred = 0
+        return Answer.WAITING
     if not reached:
         raise Transient("settle", blob.name, "the time of this event was over", retry_after=work.run.terms.claim_seconds)
     if counts.skipped:
