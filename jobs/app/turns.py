@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs import wiring
 from jobs.app.desk import Desk
-from jobs.app.rounds import ACTIVE, added, find, save, worst
+from jobs.app.follow import Slice, another, follow, left_of
+from jobs.app.rounds import ACTIVE, added, find, save
 from jobs.errors import Conflict, LeaseHeld, Misconfigured, SweepError, Transient
 from jobs.event import finish_events
 from jobs.model import Leg, Report, Round
@@ -24,13 +24,8 @@ from jobs.work import Control
 
 log = logging.getLogger("imagesweep")
 
-HELD = 120.0
-"""Seconds until a source that another process sweeps is asked for again."""
 AHEAD = 15.0
 """Seconds until a message that came before its round was moved on is delivered again."""
-MOST_IDLE = 24
-"""Slices in a row that may get nowhere; with the waits between them, about six hours of a service that is away."""
-MOST_WAIT = 900.0
 _SAVES = 20
 
 
@@ -60,19 +55,6 @@ def read_turn(text: str) -> Turn:
     if not isinstance(turn.round_id, str) or type(turn.turn) is not int or turn.turn < 0:
         raise ValueError(f"no message of a round: {text[:200]!r}")
     return turn
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """What one slice came to: the legs as they are now, and whether its time was used up.
-
-    `held` says that another process sweeps one of the sources, `reason` why one could not be swept at all.
-    """
-
-    legs: tuple[Leg, ...]
-    full: bool
-    held: bool = False
-    reason: str = ""
 
 
 async def take_turn(desk: Desk, turn: Turn) -> str:
@@ -123,7 +105,7 @@ def _merged(after: Round, wait: float | None, current: Round, before: Round) -> 
     if current.until is None or current.until == before.until or current.until <= after.begun:
         return after, wait
     if after.status in ("complete", "partial"):
-        return _another(replace(after, turn=before.turn + 1), now=after.touched), 0.0
+        return another(replace(after, turn=before.turn + 1), now=after.touched), 0.0
     return replace(after, until=current.until), wait
 
 
@@ -160,7 +142,7 @@ async def _slice(desk: Desk, one: Round) -> Slice:
     held, reason = False, ""
     for number, leg in enumerate(legs):
         left = end - loop.time()
-        budget = _left(desk.settings.sweep_calls, legs)
+        budget = left_of(desk.settings.sweep_calls, legs)
         if leg.done or left <= 0 or budget == 0:
             continue
         try:
@@ -208,57 +190,3 @@ def _closed(leg: Leg, error: SweepError, *, now: datetime) -> Leg:
     status = "misconfigured" if isinstance(error, Misconfigured) else "failed"
     failed = Report("", "sweep", leg.source, status, now, message=str(error))
     return replace(leg, done=True, report=added(leg.report, failed))
-
-
-def _left(budget: int | None, legs: Sequence[Leg]) -> int | None:
-    return None if budget is None else max(0, budget - sum(leg.report.calls for leg in legs if leg.report))
-
-
-def follow(one: Round, done: Slice, *, now: datetime, budget: int | None) -> tuple[Round, float | None]:
-    """Return the round after a slice, and the seconds until the next one; None when it is over. Pure."""
-    moved = replace(one, legs=done.legs, turn=one.turn + 1, touched=now, status="running")
-    if all(leg.done for leg in done.legs):
-        ended = worst(leg.report.status for leg in done.legs if leg.report)
-        if one.until is not None and ended in ("complete", "partial"):
-            return _another(moved, now=now), 0.0
-        return replace(moved, status=ended, idle=0, message=_why(done.legs, ended)), None
-    if _left(budget, done.legs) == 0:
-        reason = f"The budget of {budget:,} calls is spent. The next sweep goes on from here."
-        return replace(moved, status="stopped", idle=0, message=reason), None
-    if done.held and not _progress(one.legs, done.legs):
-        return replace(one, legs=done.legs, touched=now, status="running"), HELD
-    idle = 0 if _progress(one.legs, done.legs) else one.idle + 1
-    if idle > MOST_IDLE:
-        reason = f"{idle} slices in a row got nowhere: {done.reason or _why(done.legs, 'stopped')}"
-        return replace(moved, status="failed", idle=idle, message=reason), None
-    return replace(moved, idle=idle), _pause(done, idle)
-
-
-def _pause(done: Slice, idle: int) -> float:
-    """Return the seconds to wait before the next slice: none where the last one ended because its time was up."""
-    stalled = done.held or done.reason or any(leg.report and leg.report.status == "stopped" for leg in done.legs if not leg.done)
-    return min(60.0 * 2 ** min(idle, 10), MOST_WAIT) if stalled and not done.full else 0.0
-
-
-def _another(one: Round, *, now: datetime) -> Round:
-    """Return a round that has passed over its sources and is to do so once more, for what was written meanwhile."""
-    legs = tuple(replace(leg, since=None, done=False) for leg in one.legs)
-    return replace(one, legs=legs, begun=now, until=None, idle=0, status="running", message="", touched=now)
-
-
-def _progress(before: Sequence[Leg], after: Sequence[Leg]) -> bool:
-    """Say whether a slice brought any leg on: to its end, to another checkpoint, or to outcomes that are not deferrals."""
-    return any(_place(old) != _place(new) for old, new in zip(before, after, strict=True))
-
-
-def _place(leg: Leg) -> tuple[object, ...]:
-    report = leg.report
-    if report is None:
-        return (leg.done,)
-    settled = report.classified + report.reused + report.dead + report.gone
-    return (leg.done, report.watermark, report.checkpoint, settled)
-
-
-def _why(legs: Sequence[Leg], status: str) -> str:
-    said = [leg.report.message for leg in legs if leg.report and leg.report.status == status and leg.report.message]
-    return " ".join(dict.fromkeys(said))

@@ -9,7 +9,7 @@ import os
 import sys
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.queue import TextBase64DecodePolicy
+from azure.storage.queue import QueueMessage, TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient
 
 from jobs.app.desk import CONNECTION, QUEUE, desk
@@ -37,23 +37,31 @@ async def deliver(host: Host) -> None:
                 await asyncio.sleep(0.2)
 
 
-async def _call(host: Host, client: QueueClient, message: object) -> None:
-    async def hide() -> None:
-        nonlocal message
+async def _call(host: Host, client: QueueClient, message: QueueMessage) -> None:
+    over = asyncio.Event()
+
+    async def hide() -> str | None:
+        """Push the end of the message's invisibility out until the call is over; return the receipt that it has then."""
+        receipt = message.pop_receipt
         while True:
-            await asyncio.sleep(VISIBILITY / 3)
-            message = await client.update_message(message, visibility_timeout=VISIBILITY)  # type: ignore[arg-type]
+            try:
+                await asyncio.wait_for(over.wait(), VISIBILITY / 3)
+            except TimeoutError:
+                pushed = await client.update_message(message.id, receipt, visibility_timeout=VISIBILITY)
+                receipt = pushed.pop_receipt
+            else:
+                return receipt
 
     hiding = asyncio.create_task(hide())
     try:
-        await host.message("continue_sweep", message.content, dequeue_count=message.dequeue_count)  # type: ignore[attr-defined]
+        await host.message("continue_sweep", message.content, dequeue_count=message.dequeue_count or 1)
     except Failed as error:
-        sys.stdout.write(f"failed: {error}\n")
-    else:
-        hiding.cancel()
-        await client.delete_message(message)  # type: ignore[arg-type]
-    finally:
-        hiding.cancel()
+        sys.stderr.write(f"failed: {error}\n")
+        over.set()
+        await hiding
+        return
+    over.set()
+    await client.delete_message(message.id, await hiding)
 
 
 async def main(*, fire: bool) -> None:

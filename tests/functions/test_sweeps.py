@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from jobs import wiring
 from jobs.app.desk import desk
-from jobs.app.turns import MOST_IDLE
+from jobs.app.follow import MOST_IDLE, Slice, follow
 from jobs.errors import Misconfigured, Transient
-from jobs.model import Outcome
+from jobs.model import Leg, Outcome, Report, Round
 from jobs.run import Terms
 from jobs.settings import load
 from tests.conftest import entered
@@ -356,6 +357,16 @@ def test_a_budget_ends_the_sweep_and_the_next_one_goes_on(yard: Yard, monkeypatc
     yard.deliver()
     assert yard.till.calls == 5
     assert get(yard, "all-2").json["status"] == "complete"
+
+
+@pytest.mark.parametrize(("hours", "status", "seconds"), [(3, "running", 3 * 3600), (13, "stopped", None), (-1, "running", 0)])
+def test_a_round_rests_until_it_may_go_on_or_leaves_it_to_the_next(hours: int, status: str, seconds: float | None) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    report = Report("r", "sweep", "s", "stopped", now, message="The day's budget is spent.", goes_on=now + timedelta(hours=hours))
+    before = Round("all-1", "running", now, now, now, (Leg("s", now),), turn=4, idle=MOST_IDLE)
+    after, wait = follow(before, Slice((Leg("s", now, report=report),), full=False), now=now, budget=None)
+    assert (after.status, after.turn, after.idle, wait) == (status, 5, 0, seconds)
+    assert after.message == ("The day's budget is spent." if status == "stopped" else "")
 
 
 def test_a_scan_left_over_from_another_sweep_does_not_stand_for_this_one(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
