@@ -6,6 +6,7 @@ one into the next.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import chain
 
 from search.document import SearchDocument
@@ -20,11 +21,22 @@ MOST_TEXT = 100_000
 
 def said(document: SearchDocument) -> str:
     """Return all words of the document in order, with spaces and borders between; a border at least."""
-    several = (document.tag_names, document.categories, document.objects, document.properties)
-    texts = dict.fromkeys((document.caption, document.name, document.text[:MOST_TEXT], *chain(*several)))
-    return " ".join(chain([BORDER], *((*spelled(text), BORDER) for text in texts)))
+    several = chain(document.tag_names, document.categories, document.objects, document.properties)
+    single = (_bordered(text) for text in (document.caption, document.name, document.text[:MOST_TEXT]))
+    return f"{BORDER}{''.join(dict.fromkeys(chain(single, map(_known, several))))}"
 
 
 def spelled(text: str) -> tuple[str, ...]:
     """Return the words of a phrase, each with its neighbours and repetitions."""
     return tuple(word.whole for word in words(text))
+
+
+def _bordered(text: str) -> str:
+    found = " ".join(spelled(text))
+    return f" {found} {BORDER}" if found else ""
+
+
+@lru_cache(65536)
+def _known(text: str) -> str:
+    """Return the same for what many images have in common."""
+    return _bordered(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -128,3 +128,19 @@ class Searcher(Protocol):
     async def search(self, query: Query) -> Results:
         """Answer one query from what was published so far."""
         ...
+
+
+class Likeness(Protocol):
+    """An index that finds what is like something."""
+
+    async def similar(self, vector: bytes, query: Query) -> Results:
+        """Return the `limit` images whose embeddings are most like a vector of the same embedder, with cosines as scores.
+
+        Only the filters of the query count, not its words, facets, order and page. A vector of another length is like nothing.
+        """
+        ...
+
+
+def filters(query: Query) -> Query:
+    """Return a query for all that the filters of another one let through."""
+    return replace(query, text="", phrases=(), words_none=(), phrases_none=(), facets=(), sort="relevance", page=1)

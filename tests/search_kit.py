@@ -50,6 +50,9 @@ class Settled:
     async def search(self, query: Query) -> Results:
         return await self.index.search(query)
 
+    async def similar(self, vector: bytes, query: Query) -> Results:
+        return await self.index.similar(vector, query)
+
     async def _until(self, true: Callable[[dict[str, int]], bool]) -> None:
         for _ in range(_PATIENCE):
             seen = {key: rev for source in self._sources async for some in self.index.revisions(source) for _, key, rev in some}

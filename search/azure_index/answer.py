@@ -24,6 +24,12 @@ def results(query: Query, count: int, found: Sequence[Mapping[str, Any]], counts
     return Results(count, hits, {facet: _buckets(counts.get(FIELDS[facet], ()), query.facet_limit) for facet in query.facets})
 
 
+def alike(found: Sequence[Mapping[str, Any]]) -> Results:
+    """Return the hits of a query for likeness, with cosines as scores: the service scores 1 / (2 - cosine)."""
+    hits = sorted((hit(one, 2 - 1 / one["@search.score"]) for one in found), key=lambda one: (-one.score, one.id))
+    return Results(len(hits), tuple(hits), {})
+
+
 def unsettled(query: Query, counts: Counts) -> Sequence[str]:
     """Return the fields of which every value has to be asked for: a tie crosses the end of what is shown and of what came.
 

@@ -5,8 +5,10 @@ Filters hold user text only inside quoted literals, the search text only words o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+
+import numpy as np
 
 from jobs.errors import Misconfigured
 from search.document import grade, micro
@@ -65,6 +67,14 @@ def compiled(query: Query) -> dict[str, object] | None:
     if query.facets and query.facet_limit:
         body["facets"] = [f"{FIELDS[facet]},count:{counted(query)}" for facet in query.facets]
     return body
+
+
+def likest(body: Mapping[str, object], vector: bytes, limit: int) -> dict[str, object]:
+    """Return the request for what is most like a vector, narrowed down by the filter of another request before it is compared."""
+    numbers = np.frombuffer(vector, "<f4").astype("f8").tolist()
+    wanted = {"kind": "vector", "vector": numbers, "fields": "embedding", "k": limit}
+    narrowed = {name: body[name] for name in ("select", "filter") if name in body}
+    return {**narrowed, "top": limit, "vectorFilterMode": "preFilter", "vectorQueries": [wanted]}
 
 
 def counted(query: Query) -> int:

@@ -14,16 +14,16 @@ from azure.core.credentials_async import AsyncTokenCredential
 from jobs.errors import Misconfigured, Transient
 from jobs.model import Record
 from jobs.retry import Policy, backoff
-from search.azure_index.answer import nothing, results, unsettled
+from search.azure_index.answer import alike, nothing, results, unsettled
 from search.azure_index.batches import Actions, batches, send
-from search.azure_index.compile import after, compiled, encodable, key
+from search.azure_index.compile import after, compiled, encodable, key, likest
 from search.azure_index.place import Place
 from search.azure_index.schema import SCHEMA, verify
 from search.azure_index.service import POLICY, Service, opened
 from search.azure_index.wire import DOCUMENT, delete, unfit, upload
 from search.checks import check
 from search.document import document
-from search.query import Query, Results
+from search.query import Query, Results, filters
 
 PAGE = 1000
 """Documents of one page of revisions: the most that the service takes."""
@@ -87,6 +87,15 @@ class AzureSearchIndex:
             _, _, every = await self._ask({**body, "skip": 0, "top": 0, "facets": [f"{field},count:0" for field in more]}, 0)
             counts = {**counts, **every}
         return results(query, count, found, counts)
+
+    async def similar(self, vector: bytes, query: Query) -> Results:
+        """Return the images most like a vector, of those that a query narrows down to by its filters."""
+        check(query)
+        body = compiled(filters(query))
+        if body is None or not query.limit or len(vector) != 4 * (self._dimensions or 0):
+            return nothing(filters(query))
+        _, found, _ = await self._ask(likest(body, vector, query.limit), query.limit)
+        return alike(found)
 
     async def count(self) -> int:
         """Return the number of documents, of every source."""

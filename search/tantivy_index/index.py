@@ -19,11 +19,13 @@ from jobs.errors import Misconfigured, Transient
 from jobs.model import Record
 from search.checks import check
 from search.document import document
-from search.query import Query, Results
+from search.query import Query, Results, filters
 from search.tantivy_index.answer import answer
 from search.tantivy_index.files import Busy, Change, Stamp, opened, stamp, translated, write
+from search.tantivy_index.likeness import likest
 from search.tantivy_index.revisions import Revision, revisions
 from search.tantivy_index.schema import VERSION, fill, unfit
+from search.tantivy_index.vectors import append
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -67,7 +69,7 @@ class TantivyIndex:
             return []
         reasons, documents = await self._do(self._writing, partial(_filled, records))
         if documents:
-            await self._write(partial(_replace, documents))
+            await self._write(partial(_replace, self._path, documents))
         return reasons
 
     async def remove(self, ids: Sequence[str]) -> None:
@@ -95,6 +97,12 @@ class TantivyIndex:
             raise Misconfigured("check", str(self._path), "it may not be written to", hint="Give this user the right to.")
         number = await self._do(self._reading, lambda: self._searcher().num_docs)
         return f"schema {VERSION}, {number:,} documents"
+
+    async def similar(self, vector: bytes, query: Query) -> Results:
+        """Return the images most like a vector, of those that a query narrows down to by its filters."""
+        check(query)
+        narrowed = filters(query)
+        return await self._do(self._reading, lambda: likest(self._searcher(), self._index.schema, self._path, vector, narrowed))
 
     async def close(self) -> None:
         """Let what is under way come to its end."""
@@ -164,21 +172,28 @@ def _translating(operation: str, path: Path, work: Callable[[], T]) -> T:
         return work()
 
 
-def _filled(records: Sequence[Record]) -> tuple[Sequence[str | None], Sequence[tuple[str, Document]]]:
+Filled = tuple[str, Document, bytes | None]
+"""An id, its document but for the row of its vector, and the vector."""
+
+
+def _filled(records: Sequence[Record]) -> tuple[Sequence[str | None], Sequence[Filled]]:
     """Return for each record the reason why it never fits, and the documents of those that do."""
     reasons: list[str | None] = []
-    documents: list[tuple[str, Document]] = []
+    documents: list[Filled] = []
     for record in records:
         shown = document(record) if record.analysis else None
         reason = unfit(shown) if shown else "it has no analysis"
         reasons.append(reason)
         if shown and reason is None:
-            documents.append((shown.id, fill(shown)))
+            documents.append((shown.id, fill(shown), shown.embedding))
     return reasons, documents
 
 
-def _replace(documents: Sequence[tuple[str, Document]], writer: IndexWriter) -> None:
-    for key, filled in documents:
+def _replace(path: Path, documents: Sequence[Filled], writer: IndexWriter) -> None:
+    rows = append(path, [embedding for _, _, embedding in documents])
+    for (key, filled, _), row in zip(documents, rows, strict=True):
+        if row is not None:
+            filled.add_integer("vector", row)
         writer.delete_documents_by_term("id", key)
         writer.add_document(filled)
 

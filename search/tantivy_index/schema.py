@@ -22,7 +22,7 @@ from search.query import FACETS, Hit
 from search.scoring import step
 from search.words import forms, words
 
-VERSION = 3
+VERSION = 4
 """Grows with every change of the fields or their terms; an index of another version is to be rebuilt."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,7 +33,10 @@ _STEMMER = TextAnalyzerBuilder(Tokenizer.whitespace()).filter(Filter.stemmer("en
 
 
 def schema() -> Schema:
-    """Return the fields: `order` is the name and the id, sorted; `starts` answers prefixes; `sure` a tag with its confidence."""
+    """Return the fields.
+
+    `order` is the name and the id, sorted; `starts` answers prefixes; `sure` is a tag with its confidence, `vector` a row's number.
+    """
     builder = SchemaBuilder()
     for name in ("id", "source", "starts"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
@@ -42,7 +45,7 @@ def schema() -> Schema:
     for name in ("words", "exact", "within", "kinds", "caption", "text", "path"):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
     builder.add_text_field("said", tokenizer_name="whitespace", index_option="position")
-    for name in ("best", "date", "size", "tie", "has_text", "has_people", "width", "height", "latitude", "longitude"):
+    for name in ("best", "date", "size", "tie", "vector", "has_text", "has_people", "width", "height", "latitude", "longitude"):
         builder.add_integer_field(name, fast=True, indexed=True)
     builder.add_unsigned_field("sure", fast=True, indexed=False)
     builder.add_bytes_field("stored", stored=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -14,7 +16,7 @@ import pytest
 from jobs.errors import Misconfigured
 from jobs.model import Outcome, Record
 from jobs.ports import Index
-from search.query import Bucket, Query, Searcher
+from search.query import Bucket, Likeness, Query, Searcher
 from search.rebuild import rebuild
 from search.tantivy_index import open_tantivy
 from tests.conftest import Run, entered
@@ -25,7 +27,7 @@ from tests.search_kit import Settled, standin_index
 from tests.standins.search import SearchService
 
 
-class Searched(Index, Searcher, Protocol):
+class Searched(Index, Searcher, Likeness, Protocol):
     """What an index is: what is published is found."""
 
 
@@ -340,3 +342,43 @@ def test_rebuilding_publishes_what_the_ledger_shows(index: Searched, run: Run) -
     assert run(rebuild(ledger=ledger, index=index, sources=[PHOTOS])) == 1203
     assert [name for name, _, _ in run(listed(index))] == [record.name for record in shown]
     assert run(listed(index, "folder:/other")) == []
+
+
+def vector(*numbers: float) -> bytes:
+    length = math.sqrt(sum(number * number for number in numbers))
+    return struct.pack("<4f", *(number / length for number in numbers))
+
+
+def pictured(name: str, embedding: bytes | None, *tags: tuple[str, float], rev: int = 1) -> Record:
+    made = picture(name, *tags, rev=rev)
+    assert made.analysis
+    return replace(made, analysis=replace(made.analysis, embedding=embedding))
+
+
+def test_what_is_like_a_vector_comes_in_the_order_of_likeness(index: Searched, run: Run) -> None:
+    images = [pictured("far", vector(0, 1, 0, 0)), pictured("near", vector(1, 0.5, 0, 0)), pictured("same", vector(1, 0, 0, 0))]
+    run(filled(index, *images, pictured("opposite", vector(-1, 0, 0, 0)), pictured("without", None)))
+    found = run(index.similar(vector(1, 0, 0, 0), Query("words do not count", limit=3)))
+    assert [hit.name for hit in found.hits] == ["same", "near", "far"]
+    assert [hit.score for hit in found.hits] == pytest.approx([1, 0.8944, 0], abs=1e-3)
+    assert run(index.similar(vector(1, 0, 0, 0), Query(limit=0))).hits == ()
+    assert run(index.similar(b"1234", Query())).hits == ()
+
+
+def test_likeness_is_narrowed_down_by_filters(index: Searched, run: Run) -> None:
+    images = [pictured(f"{at}", vector(1, at, 0, 0), ("dog" if at % 2 else "cat", 0.9)) for at in range(9)]
+    run(filled(index, *images))
+    found = run(index.similar(vector(1, 0, 0, 0), Query(tags_all=("dog",), limit=3)))
+    assert [hit.name for hit in found.hits] == ["1", "3", "5"]
+    assert run(index.similar(vector(1, 0, 0, 0), Query(tags_all=("bird",)))).hits == ()
+
+
+def test_likeness_knows_what_was_replaced_and_removed(index: Searched, run: Run) -> None:
+    run(filled(index, *(pictured(f"{at}", vector(1, at / 100, 0, 0)) for at in range(40))))
+    run(filled(index, *(pictured(f"{at}", vector(0, 0, 1, at / 100), rev=2) for at in range(30))))
+    run(index.remove([picture(f"{at}").id for at in range(30, 36)]))
+    found = run(index.similar(vector(1, 0, 0, 0), Query(limit=5)))
+    assert [hit.name for hit in found.hits][:4] == ["36", "37", "38", "39"]
+    assert found.hits[4].score == pytest.approx(0, abs=1e-3)
+    run(filled(index, pictured("39", None, rev=3)))
+    assert [hit.name for hit in run(index.similar(vector(1, 0, 0, 0), Query(limit=3))).hits] == ["36", "37", "38"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
+import numpy as np
+
 from jobs.model import Record
 from search.checks import check
 from search.document import SearchDocument, document, grade, micro
 from search.earth import distance
-from search.query import Bucket, Hit, Query, Results
+from search.query import Bucket, Hit, Query, Results, filters
 from search.scoring import CAPTION, KIND, MOST_WORDS, NAME, PART, TEXT, exact, step, within
 from search.words import Word, asked, forms, words
 
@@ -47,6 +49,17 @@ class MemoryIndex:
         start = (query.page - 1) * query.limit
         hits = tuple(_hit(one, score) for score, one in scored[start : start + query.limit])
         return Results(len(found), hits, {name: _facet(found, name, query.facet_limit) for name in query.facets})
+
+    async def similar(self, vector: bytes, query: Query) -> Results:
+        check(query)
+        asked_for = filters(query)
+        found = [one for one in self.documents.values() if one.embedding and len(one.embedding) == len(vector)]
+        scored = [
+            (float(np.frombuffer(one.embedding, "<f4") @ np.frombuffer(vector, "<f4")), one) for one in found if one.embedding
+        ]
+        scored = sorted((pair for pair in scored if _matches(pair[1], asked_for)), key=lambda pair: (-pair[0], pair[1].id))
+        hits = tuple(_hit(one, score) for score, one in scored[: query.limit])
+        return Results(len(hits), hits, {})
 
 
 def _matches(one: SearchDocument, query: Query) -> bool:
