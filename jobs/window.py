@@ -74,7 +74,7 @@ def moment(text: str, *, now: datetime, where: tzinfo) -> datetime:
     """
     hour = _hour(text)
     if hour is not None:
-        return Window(hour, (datetime.combine(now, hour) + _MINUTE).time(), where).opens(now + _MINUTE)
+        return Window(hour, (datetime.combine(now, hour) + _MINUTE).time(), where).opens(now + timedelta.resolution)
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
