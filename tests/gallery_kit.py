@@ -10,11 +10,12 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 from starlette.types import Message, Scope
 
-from jobs.errors import StorageFailed
+from jobs.errors import Rejected, StorageFailed
 from jobs.failures import FailureGroup
-from jobs.model import Outcome, Record, Report
+from jobs.model import Image, Outcome, Record, Report
 from search.gallery import Parts, Unavailable, gallery
 from search.query import Query, Results
 from tests.examples import NOON, deferred
@@ -66,6 +67,8 @@ class Gallery:
                 failures=self._failures,
                 redrive=self._redrive if self.key else None,
                 key=self.key,
+                likeness=self,
+                embed=self._embed,
             )
         )
 
@@ -75,6 +78,18 @@ class Gallery:
         index = MemoryIndex()
         await index.publish(self.records)
         return await index.search(query)
+
+    async def similar(self, vector: bytes, query: Query) -> Results:
+        if self.down:
+            raise StorageFailed("search", "the index", "it does not answer", hint="See whether it is there.")
+        index = MemoryIndex()
+        await index.publish(self.records)
+        return await index.similar(vector, query)
+
+    async def _embed(self, image: Image) -> bytes:
+        if not image.data.startswith(b"vector "):
+            raise Rejected("embed", image.name, "the bytes are not those of an image", failure_class="not-an-image")
+        return np.array([float(number) for number in image.data.split()[1:]], "<f4").tobytes()
 
     async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
         del vectors

@@ -51,6 +51,18 @@ async def joined(settings: Settings, opening: AbstractAsyncContextManager[Classi
                 yield WithEmbeddings(classifier, embedder)
 
 
+def is_local(settings: Settings) -> bool:
+    """Say whether images are embedded on this machine, which costs nothing."""
+    chosen = settings.embedder or settings.classifier
+    return chosen != NONE and split("embedder", chosen)[0] == "onnx"
+
+
+def local(settings: Settings) -> AbstractAsyncContextManager[Embedder]:
+    """Return an opener for the local embedder, in one process; see `is_local`."""
+    _, location = split("embedder", settings.embedder or settings.classifier)
+    return _onnx(settings.model_copy(update={"workers": 1}), location)
+
+
 def embedder(settings: Settings) -> AbstractAsyncContextManager[Embedder]:
     """Return an opener for the embedder alone, to embed what is searched for. Raises Misconfigured where none is set."""
     opener, location = choose("embedder", settings.embedder, EMBEDDERS)

@@ -6,7 +6,7 @@ A part that cannot be opened (nothing swept yet, a service that is down) fails a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,10 @@ from jobs import redrive as redriving
 from jobs import wiring
 from jobs.errors import Misconfigured
 from jobs.failures import FailureGroup, failures
-from jobs.model import Blob, Record, Report
-from jobs.ports import Linker, Source
+from jobs.model import Blob, Image, Record, Report
+from jobs.ports import Embedder, Linker, Source
 from jobs.settings import Settings, several
+from jobs.wiring import embedders
 from jobs.wiring.embedded import MEGABYTE
 from jobs.wiring.kinds import SearchIndex, Store, split
 from jobs.work import Control, Ports
@@ -66,6 +67,10 @@ class LateIndex:
     async def search(self, query: Query) -> Results:
         """Answer one query."""
         return await (await self.index()).search(query)
+
+    async def similar(self, vector: bytes, query: Query) -> Results:
+        """Return what is like a vector."""
+        return await (await self.index()).similar(vector, query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,8 @@ async def parts(settings: Settings, *, hosts: tuple[str, ...] = ()) -> AsyncIter
             runs=store.runs,
             failures=store.failures,
             redrive=redrive if key else None,
+            likeness=index,
+            embed=_embed(Late(stack, lambda: embedders.local(settings))) if embedders.is_local(settings) else None,
             key=key,
             image_origin=_origins(settings),
             hosts=hosts,
@@ -160,6 +167,13 @@ async def _thumbnails(settings: Settings, sources: Late[Mapping[str, Source]]) -
     keep = settings.gallery_cache_mb * MEGABYTE
     async with open_thumbnails(folder / "thumbnails", await sources(), bounds, keep=keep) as opened:
         yield opened
+
+
+def _embed(embedder: Late[Embedder]) -> Callable[[Image], Awaitable[bytes]]:
+    async def embed(image: Image) -> bytes:
+        return await (await embedder()).embed(image)
+
+    return embed
 
 
 def _origins(settings: Settings) -> str:

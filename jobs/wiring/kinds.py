@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from jobs.errors import Misconfigured
 from jobs.ports import Clock, Index, Ledger, State, Tally
 from jobs.settings import Settings
-from search.query import Searcher
+from search.query import Likeness, Searcher
 
 T = TypeVar("T")
 Opener = Callable[[Settings, str], AbstractAsyncContextManager[T]]
@@ -19,8 +19,8 @@ class Store(Ledger, Tally, State, Clock, Protocol):
     """Ledger, tally, state and clock in one place."""
 
 
-class SearchIndex(Index, Searcher, Protocol):
-    """An index that is published to and searched."""
+class SearchIndex(Index, Searcher, Likeness, Protocol):
+    """An index that is published to and searched, also by likeness."""
 
 
 def split(setting: str, value: str) -> tuple[str, str]:

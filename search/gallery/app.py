@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from jobs.errors import SweepError
-from search.gallery import api, browse, export, image, keys, work
+from search.gallery import api, browse, export, image, keys, similar, work
 from search.gallery.asking import Remembering
 from search.gallery.keys import Forbidden
 from search.gallery.parts import Parts
@@ -46,6 +46,7 @@ def gallery(parts: Parts, *, lifespan: Callable[[], AbstractAsyncContextManager[
     app = Starlette(routes=_routes(), middleware=middleware, exception_handlers=handlers, lifespan=living)
     app.state.parts = replace(parts, searcher=Remembering(parts.searcher))
     app.state.templates = environment()
+    app.state.uploads = similar.Uploads()
     return app
 
 
@@ -54,6 +55,9 @@ def _routes() -> list[BaseRoute]:
         _page("/", browse.browse),
         _page("/images/{id}", _checked(image.image_page)),
         Route("/pictures/{size:str}/{id}", _checked(image.picture)),
+        _page("/images/{id}/like", _checked(similar.like_image)),
+        _page("/like/{id}", _checked(similar.like_upload)),
+        Route("/like", similar.upload, methods=["POST"]),
         _page("/runs", work.runs),
         _page("/failures", work.failures),
         _page("/failures", work.redrive, "POST"),

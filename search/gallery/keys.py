@@ -50,7 +50,7 @@ async def form(request: Request) -> dict[str, str]:
     cookie = request.cookies.get(COOKIE, "")
     if not _valid(cookie, key):
         raise Forbidden("Sign in with the key first.")
-    if not _own(request) or not hmac.compare_digest(sent.get("csrf", "").encode(), _mac(key, f"form {cookie}").encode()):
+    if not own(request) or not hmac.compare_digest(sent.get("csrf", "").encode(), _mac(key, f"form {cookie}").encode()):
         raise Forbidden("This did not come from a page of the gallery. Load the page again.")
     return sent
 
@@ -61,7 +61,7 @@ async def sign_in(request: Request) -> Response:
     if request.method == "GET" or not key:
         return page(request, "key.html", title="Key", wrong=False)
     sent = await _fields(request)
-    if not _own(request) or not hmac.compare_digest(sent.get("key", "").encode(), key.encode()):
+    if not own(request) or not hmac.compare_digest(sent.get("key", "").encode(), key.encode()):
         return page(request, "key.html", status=403, title="Key", wrong=True)
     stamp = f"{int(time.time()) + HOURS * 3600}.{secrets.token_urlsafe(12)}"
     answer = RedirectResponse(f"{root(request)}/", 303)
@@ -87,7 +87,7 @@ def _valid(cookie: str, key: str) -> bool:
     return int(until) > time.time()
 
 
-def _own(request: Request) -> bool:
+def own(request: Request) -> bool:
     """Say whether a request comes from our own pages, as far as its browser says."""
     origin = request.headers.get("origin")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):

@@ -71,6 +71,7 @@ def root(request: Request) -> str:
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page from a template; every value in it is escaped."""
     about = {"root": root(request), "q": "", "editable": bool(parts(request).key), "filters": FILTERS, "problem": None}
+    about["can_embed"] = parts(request).embed is not None
     about["may_edit"] = request.scope.get("imagesweep.editor", False)
     about["csrf"] = request.scope.get("imagesweep.csrf", "")
     return HTMLResponse(_environment(request).get_template(template).render(about | values), status_code=status)
@@ -94,7 +95,7 @@ def status_of(error: SweepError) -> int:
 
 def wants_json(request: Request) -> bool:
     """Say whether a program asks, and not a person."""
-    return request.url.path.startswith(f"{root(request)}/api/")
+    return request.url.path.startswith(f"{root(request)}/api/") or request.headers.get("accept") == "application/json"
 
 
 async def failed(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.acceptance.conftest import SAMPLES
 from tests.browser.conftest import KEY, MARKED, WIDTHS, Visit
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
@@ -190,3 +191,25 @@ def test_pages_work_without_scripts(visit: Visit) -> None:
     page.get_by_role("link", name="More images").click()
     expect(page).to_have_url(re.compile("page=2"))
     page.context.close()
+
+
+def test_one_finds_more_like_an_image_and_like_a_picture_of_ones_own(visit: Visit) -> None:
+    seen = visit()
+    page = seen.page
+    seen.go(f"/?q=in:{MARKED}")
+    page.locator(".card a").click()
+    expect(page.locator("#strip .card")).to_have_count(8)
+    page.get_by_role("link", name="Show all").click()
+    page.wait_for_load_state("networkidle")
+    assert page.locator(".card").count() > 8
+    seen.shot("like")
+    seen.check()
+    page.get_by_label("Only among").fill("tag:bird")
+    page.get_by_role("button", name="Narrow down").click()
+    expect(page).to_have_url(re.compile("q=tag"))
+    seen.go("/")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Find what is like a picture of yours").click()
+    chooser.value.set_files(SAMPLES / MARKED)
+    page.wait_for_url("**/like/*", timeout=30_000)
+    assert "animals/dog.webp" in page.locator(".card a").nth(0).inner_text() + page.locator(".card a").nth(1).inner_text()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,11 +17,12 @@ from hypothesis import strategies as st
 from jobs.model import Outcome, Record, Report
 from search.gallery import keys
 from search.gallery.asking import DEEPEST, FRESH, Remembering
+from search.gallery.similar import MOST_BYTES
 from search.query import FACETS, Query, Results
 from tests.conftest import Run
 from tests.examples import NOON, record
 from tests.fakes.index import MemoryIndex
-from tests.gallery_kit import KEY, WEBP, Answer, Gallery, group
+from tests.gallery_kit import KEY, WEBP, Answer, Gallery, call, group
 from tests.pictures import PHOTOS, picture
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}javascript:alert(1)"
@@ -452,3 +454,40 @@ def test_counts_over_everything_are_kept_for_some_seconds_and_nothing_else(run: 
     for _ in range(2):
         run(searcher.search(Query("dog")))
     assert len(asked) == 4
+
+
+def alike() -> list[Record]:
+    """Return four images, of which one has no vector."""
+    made = []
+    for name, numbers in {"a.jpg": [1, 0], "b.jpg": [0.9, 0.1], "c.jpg": [0, 1], "d.jpg": None}.items():
+        one = picture(name, ("dog" if name < "c" else "cat", 0.9))
+        assert one.analysis
+        embedding = np.array(numbers, "<f4").tobytes() if numbers else None
+        made.append(replace(one, analysis=replace(one.analysis, embedding=embedding)))
+    return made
+
+
+def test_more_like_an_image_is_shown_without_itself_and_narrowed_down(run: Run) -> None:
+    gallery = Gallery(alike())
+    a, b, c, d = (one.id for one in gallery.records)
+    assert Page(run(gallery.get(f"/images/{a}/like"))).cards() == [b, c]
+    assert Page(run(gallery.get(f"/images/{a}/like", q="tag:cat"))).cards() == [c]
+    assert Page(run(gallery.get(f"/images/{c}/like", part="1"))).cards() == [b, a]
+    assert "has no vector" in run(gallery.get(f"/images/{d}/like")).text
+    assert run(gallery.get(f"/images/{a}/like", q="tga:x")).status == 400
+    assert run(Gallery(alike(), down=True).get(f"/images/{a}/like")).status == 503
+    assert run(Gallery(alike(), down=True).get(f"/images/{a}/like", part="1")).status == 200
+
+
+def test_what_is_like_a_picture_of_ones_own_has_an_address(run: Run) -> None:
+    gallery = Gallery(alike())
+
+    def sent(body: bytes, **headers: str) -> Answer:
+        return run(call(gallery.app, "POST", "/like", body=body, headers={"accept": "application/json", **headers}))
+
+    href = sent(b"vector 0 1").json["href"]
+    assert Page(run(gallery.get(href))).cards()[0] == gallery.records[2].id
+    assert "Upload it again" in run(gallery.get(f"/like/{'0' * 64}")).text
+    assert (sent(b"no picture").status, "not those of an image" in sent(b"no picture").text) == (400, True)
+    assert sent(b"vector 0 1", origin="http://evil.example").status == 403
+    assert sent(b"v" * (MOST_BYTES + 1)).status == 400

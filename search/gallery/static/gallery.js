@@ -205,3 +205,29 @@ if (one) {
     }
   }
 }
+
+// ---- likeness: the strip below an image, and a picture from the person's own disk
+const strip = document.getElementById("strip");
+if (strip) {
+  fetch(strip.dataset.href).then(async (answer) => { if (answer.ok) strip.innerHTML = await answer.text(); }).catch(() => {});
+}
+
+const button = document.getElementById("upload");
+const picture = document.getElementById("picture");
+if (button) {
+  button.hidden = false;
+  button.addEventListener("click", () => picture.click());
+  picture.addEventListener("change", async () => {
+    if (!picture.files.length) return;
+    button.disabled = true;
+    try {
+      const headers = { "Content-Type": "application/octet-stream", Accept: "application/json" };
+      const answer = await fetch(`${root}/like`, { method: "POST", headers, body: picture.files[0] });
+      const told = await answer.json();
+      if (answer.ok) location.assign(told.href);
+      else alert(`${told.error.cause}. ${told.error.hint}`);
+    } catch { alert("The picture could not be sent."); }
+    button.disabled = false;
+    picture.value = "";
+  });
+}
