@@ -31,6 +31,8 @@ def parts(settings: Settings, *, pay: bool) -> Iterator[Part]:
     for listed in several(settings.source) or ("",):
         yield Part("source", _shown(listed), partial(_source, settings, listed))
     yield Part("classifier", _shown(settings.classifier), partial(_classifier, settings, pay=pay))
+    if settings.cascade:
+        yield Part("cascade", _shown(settings.cascade), partial(_cascade, settings))
     if _embedded_apart(settings):
         yield Part("embedder", _shown(settings.embedder), partial(_embedder, settings, pay=pay))
     if settings.vision_send == "url":
@@ -66,6 +68,14 @@ async def _classifier(settings: Settings, *, pay: bool) -> str:
     opener, location = choose("classifier", settings.classifier, wiring.CLASSIFIERS)
     async with opener(settings, location) as classifier:
         return await classified(classifier, pay=pay)
+
+
+async def _cascade(settings: Settings) -> str:
+    """Ask the first one of a cascade, once it is known to go with the classifier."""
+    async with wiring.classifier(settings):
+        opener, location = choose("cascade", settings.cascade, wiring.CLASSIFIERS)
+        async with opener(settings, location) as first:
+            return await classified(first, pay=False)
 
 
 async def _embedder(settings: Settings, *, pay: bool) -> str:

@@ -82,6 +82,16 @@ def test_what_is_wrong_is_said_of_its_part_alone(part: str, settings: dict[str, 
     assert not others
 
 
+@pytest.mark.usefixtures("home")
+def test_the_first_one_of_a_cascade_is_asked_and_must_cost_nothing(world: World) -> None:
+    paid = {"classifier": f"azure-vision:{world.url}", "vision_key": "vision-key"}
+    status, parts = checked(**paid, cascade="onnx:efficientnet-lite0")
+    assert (status, "answered in" in parts["cascade"]["fact"]) == (0, True), parts
+    status, parts = checked(**paid, cascade=paid["classifier"])
+    assert (status, parts["cascade"]["ok"]) == (2, False)
+    assert not world.standin.counts.paid
+
+
 def test_a_model_that_was_tampered_with(home: Path) -> None:
     copy = home / "model"
     copy.mkdir()
