@@ -230,9 +230,7 @@ def _before(name: str, actions: Mapping[str, Any], path: tuple[str, ...]) -> fro
     direct = actions[name].get("runAfter", {})
     found = set(direct)
     for other in direct:
-        found |= _before(other, actions, (*path, name))
-    for other in tuple(found):
-        found |= _inside(actions[other])
+        found |= _before(other, actions, (*path, name)) | _inside(actions[other])
     return frozenset(found)
 
 
