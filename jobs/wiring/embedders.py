@@ -31,15 +31,14 @@ def length(settings: Settings) -> int:
     """Return how many numbers the vector of an image has, 0 where images get none: what an index must be made for."""
     if settings.embedder:
         return 0 if settings.embedder == NONE else LENGTHS[_known(settings)]
-    kind, _ = split("classifier", settings.cascade or settings.classifier)
+    kind, _ = _own(settings)
     return LENGTHS[kind] if kind in OWN else 0
 
 
 @asynccontextmanager
 async def joined(settings: Settings, opening: AbstractAsyncContextManager[Classifier]) -> AsyncIterator[Classifier]:
     """Open the classifier with the embedder that the settings name. The vectors of a cascade are those of its first one."""
-    own = settings.cascade or settings.classifier
-    kind, _ = split("classifier", own)
+    kind, own = _own(settings)
     async with opening as classifier:
         if settings.embedder in ("", own if kind in OWN else ""):
             yield classifier
@@ -67,6 +66,13 @@ def embedder(settings: Settings) -> AbstractAsyncContextManager[Embedder]:
     """Return an opener for the embedder alone, to embed what is searched for. Raises Misconfigured where none is set."""
     opener, location = choose("embedder", settings.embedder, EMBEDDERS)
     return opener(settings, location)
+
+
+def _own(settings: Settings) -> tuple[str, str]:
+    """Return kind and setting of the classifier whose vectors images get where no embedder is set."""
+    if settings.cascade:
+        return split("cascade", settings.cascade)[0], settings.cascade
+    return split("classifier", settings.classifier)[0], settings.classifier
 
 
 def _known(settings: Settings) -> str:
