@@ -83,7 +83,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class World:
-    """The archive, the way to it, and what was done. `met` are the requests that met trouble.
+    """The archive, the way to it, and what was done. `opened` counts the requests before that, `met` are those that met trouble.
 
     `lost` counts by content the answers of AI Vision that were worked for, and never came.
     """
@@ -99,6 +99,10 @@ class World:
     reports: list[Report] = field(default_factory=list)
     met: list[Seen] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
+    opened: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.opened = {name: len(way.seen) for name, way in self.ways.items()}
 
     def cause(self, trouble: Trouble, *, seed: int) -> None:
         """Let trouble begin: the first request that may meet it does, and of the others a share."""
