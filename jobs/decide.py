@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from jobs.corrections import seen
 from jobs.model import Analysis, Blob, Claim, Failure, Limits, Outcome, Record, blob_id
 from jobs.taxonomy import Taxonomy, categories, outdated
 
@@ -89,13 +90,14 @@ def keepsake(record: Record) -> Record | None:
         properties=(),
         categories=(),
         derived="",
+        corrections=(),
         version=None,
     )
 
 
 def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: bool, now: datetime, taxonomy: Taxonomy) -> Record:
     """Return the record of a version that has its analysis, and by it its categories."""
-    return replace(
+    fresh = replace(
         record,
         outcome=Outcome.REUSED if reused else Outcome.CLASSIFIED,
         content_hash=content_hash,
@@ -106,17 +108,23 @@ def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: b
         rev=record.rev + 1,
         settled=now,
         unpublished=None,
-        categories=categories(taxonomy, analysis),
         derived=taxonomy.fingerprint,
     )
+    return replace(fresh, categories=_categories(fresh, taxonomy))
 
 
 def derived(record: Record, taxonomy: Taxonomy) -> Record:
     """Return the record with the categories of this taxonomy. Its revision moves if they are others."""
     if record.analysis is None or record.derived == taxonomy.fingerprint:
         return record
-    found = categories(taxonomy, record.analysis)
+    found = _categories(record, taxonomy)
     return replace(record, categories=found, derived=taxonomy.fingerprint, rev=record.rev + (found != record.categories))
+
+
+def _categories(record: Record, taxonomy: Taxonomy) -> tuple[str, ...]:
+    """Return the categories of an image as people see it."""
+    found = seen(record)
+    return categories(taxonomy, found) if found is not None else ()
 
 
 def renewed(record: Record, blob: Blob, taxonomy: Taxonomy) -> Record:
@@ -170,7 +178,9 @@ def gone(record: Record, *, now: datetime) -> Record:
 
 def forgotten(record: Record, *, now: datetime) -> Record:
     """Return what remains of an image that is to stay out: its name and that it was forgotten, nothing of what was in it."""
-    return replace(gone(record, now=now), outcome=Outcome.FORGOTTEN, content_hash=None, properties=(), rev=record.rev + 1)
+    return replace(
+        gone(record, now=now), outcome=Outcome.FORGOTTEN, content_hash=None, properties=(), corrections=(), rev=record.rev + 1
+    )
 
 
 def deferred(

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 
 def blob_id(source: str, name: str) -> str:
@@ -177,14 +178,29 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person said of one label of an image: that it is `added`, is `removed`, or stays, `pinned`, whatever is answered.
+
+    `content_hash` is of the bytes that the person looked at; `by` is whatever is known of the person.
+    """
+
+    label: str
+    says: Literal["added", "removed", "pinned"]
+    content_hash: str
+    at: datetime
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What the ledger knows of one blob.
 
     `etag`, `modified` and `size` name the version that `outcome` is about (`outcome` is None while only claimed).
     `analysis` is true of the bytes of `analysed`, which is an older etag while a newer version is deferred.
     `properties` are those of the blob. `categories` are a business's own, by the taxonomy whose fingerprint is `derived`; both
-    are empty without an analysis. `rev` grows with every change of what the index should show. `version` is the store's own
-    token for conditional writes, None for a record that is not stored.
+    are empty without an analysis. `corrections` are what people said of its labels (see `jobs.corrections`). `rev` grows with
+    every change of what the index should show. `version` is the store's own token for conditional writes, None for a record that
+    is not stored.
     """
 
     id: str
@@ -207,6 +223,7 @@ class Record:
     properties: tuple[tuple[str, str], ...] = ()
     categories: tuple[str, ...] = ()
     derived: str = ""
+    corrections: tuple[Correction, ...] = ()
     version: str | None = None
 
 

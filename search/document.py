@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from jobs.corrections import seen
 from jobs.model import Facts, Record, Tag
 
 SURE = 0.5
@@ -68,8 +69,8 @@ class SearchDocument:
 
 
 def document(record: Record) -> SearchDocument:
-    """Project a record that has an analysis (see `jobs.model.shown`); raises ValueError for one that has none."""
-    found = record.analysis
+    """Project a record that has an analysis, as people corrected it; raises ValueError for one that has none (see `shown`)."""
+    found = seen(record)
     if found is None:
         raise ValueError(f"{record.name} has no analysis to show")
     date = found.facts.taken or record.modified
