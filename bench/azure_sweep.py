@@ -194,9 +194,8 @@ def show(result: Mapping[str, Any]) -> None:
         theirs = result["rival"]["parts"].get(part, [0, 0])[0]
         print(f"{part:22}{sdk:8.2f}{ours:8.2f}{theirs:8.2f}")
     sums = [sum(pair[whose] for pair in result["parts"].values()) for whose in (0, 1)]
-    print(
-        f"{'together':22}{sums[0]:8.2f}{sums[1]:8.2f}   {result['samples']} samples; {result['requests']:.2f} Cosmos requests an image"
-    )
+    print(f"{'together':22}{sums[0]:8.2f}{sums[1]:8.2f}   {result['samples']} samples")
+    print(f"{'Cosmos requests':22}{result['requests']:8.2f}")
 
 
 def main() -> None:
