@@ -52,6 +52,7 @@ class Control:
 
     `seconds` boxes the slice; `stopped` is asked before each new piece of work; `watch` is handed the live counts once.
     `estimate` is what a look ahead said, for the report; with it, calls are spread to be done by `finish_by`.
+    `throttle` is shared with other runs of this process, so that each goes on at the pace that the one before it learned.
     `sole` says that an operating-system lock keeps other processes out, so that the lease of a dead one is taken over at once.
     """
 
@@ -62,6 +63,7 @@ class Control:
     run_id: str = ""
     estimate: Estimate | None = None
     finish_by: datetime | None = None
+    throttle: Throttle | None = None
 
 
 STEADY = Control()
@@ -151,7 +153,7 @@ async def conduct(
 def _begun(run_id: str, owner: str, hold: Hold, *, ports: Ports, terms: Terms, control: Control, begun: float) -> Run:
     """Return a run that begins work for as long as its lease outlives a call, and its time, window and budgets last."""
     loop, policy = asyncio.get_running_loop(), terms.retry
-    throttle = Throttle(
+    throttle = control.throttle or Throttle(
         concurrency=terms.concurrency,
         max_bytes=terms.max_flying_bytes,
         per_second=terms.per_second,

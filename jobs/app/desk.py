@@ -90,7 +90,7 @@ class Desk:
         return Ports(source, classifier, store, store, store, index)
 
     async def throttle(self) -> Throttle:
-        """Return what all events in this process share, and learn together: the pace that the classifier's service allows."""
+        """Return what the slices and events of this process share, and learn together: the pace of the classifier's service."""
         first = FIRST if (await self.classifier()).price else math.inf
         if self._throttle is None:
             terms = self.terms()

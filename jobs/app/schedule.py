@@ -113,7 +113,7 @@ async def _audit(desk: Desk, named: str, *, seconds: float) -> Audit:
     ports = await desk.ports(named)
     guarded = desk.settings.guard_calls if ports.classifier.price else None
     async with wiring.sole(desk.settings, f"audit|{ports.source.key}") as sole:
-        control = Control(seconds=seconds, sole=sole)
+        control = Control(seconds=seconds, sole=sole, throttle=await desk.throttle())
         one = await audit(ports=ports, terms=desk.terms(max_calls=guarded), repair=True, control=control)
     found = {name: value for name, value in asdict(one).items() if isinstance(value, int)}
     log.info("audit.end", extra={"key": one.report.source, "status": one.report.status, **found})

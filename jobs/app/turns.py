@@ -166,8 +166,9 @@ async def _sweep(desk: Desk, leg: Leg, *, seconds: float, max_calls: int | None)
         since = leg.since or await ports.source.now()
         terms = desk.terms(max_calls=max_calls)
         async with wiring.sole(desk.settings, ports.source.key) as sole:
+            throttle = await desk.throttle()
             await finish_events(ports=ports, terms=terms)
-            report = await sweep(ports=ports, terms=terms, control=Control(seconds=seconds, sole=sole))
+            report = await sweep(ports=ports, terms=terms, control=Control(seconds=seconds, sole=sole, throttle=throttle))
     except (LeaseHeld, Transient):
         raise
     except SweepError as error:

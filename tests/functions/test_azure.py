@@ -69,7 +69,7 @@ def photo(seed: int) -> bytes:
 def counts(addresses: Mapping[str, str], method: str = "GET") -> dict[str, Any]:
     """Return what AI Vision was paid for; DELETE forgets it."""
     request = urllib.request.Request(f"{addresses['vision']}/_control", method=method)  # noqa: S310 ours
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
         return json.loads(answer.read())  # type: ignore[no-any-return]
 
 

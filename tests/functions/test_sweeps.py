@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,9 @@ from jobs.errors import Misconfigured, Transient
 from jobs.model import Leg, Outcome, Report, Round
 from jobs.run import Terms
 from jobs.settings import load
+from jobs.sweep import sweep
+from jobs.throttle import Throttle
+from jobs.work import Control
 from tests.conftest import entered
 from tests.functions.conftest import Yard
 from tests.functions.host import Failed, Http
@@ -405,6 +409,25 @@ def test_what_an_event_left_behind_is_published_by_the_next_slice(yard: Yard, mo
     monkeypatch.setattr("jobs.app.turns.finish_events", finish)
     nightly(yard)
     assert called == ["finished"]
+
+
+def test_each_slice_goes_on_at_the_pace_that_was_learned(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGESWEEP_SLICE_SECONDS", "0.3")
+    yard.fill(8)
+    yard.till.seconds = 0.05
+    shared: list[Throttle | None] = []
+
+    async def watched(*, control: Control, **others: Any) -> Report:
+        shared.append(control.throttle)
+        return await sweep(control=control, **others)
+
+    monkeypatch.setattr("jobs.app.turns.sweep", watched)
+    nightly(yard)
+    assert yard.deliver() == []
+    assert len(shared) > 1
+    assert shared[0] is not None
+    assert all(one is shared[0] for one in shared)
+    assert shared[0].peak > 0, "and the runs use it"
 
 
 def test_the_store_names_every_outcome(yard: Yard) -> None:
