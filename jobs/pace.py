@@ -205,9 +205,9 @@ class Pace:
     def _resume(self, now: float, begun: float) -> None:
         """Go on after a pause: the trial was not refused in the time that a refusal takes."""
         length = now - begun
-        since, count = self._past[0] if self._past else (begun, 0)
         average = None
-        if begun - since >= PROMPT:
+        if self._past and (begun - self._past[0][0] >= PROMPT or length > 2 * PROMPT):
+            since, count = self._past[0]
             average = (self.started - self.refused - count) / (begun - since + max(length - self._grain, 0.0))
         self._ceiling.resume(average, long=length > LONG)
         passed = now - self._resumed

@@ -59,3 +59,9 @@ def test_the_same_seed_is_the_same_run() -> None:
     scenario = NAMED["second, noisy latency"]
     assert share(scenario, seed=3) == share(scenario, seed=3)
     assert share(scenario, seed=3) != share(scenario, seed=4)
+
+
+def test_a_quota_of_a_few_calls_a_minute_is_found_after_its_first_minute() -> None:
+    used, refused = share(NAMED["minute, free tier"])
+    assert used > 0.94
+    assert refused < 0.01
