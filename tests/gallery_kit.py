@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import numpy as np
 from starlette.types import Message, Scope
 
-from jobs.errors import Rejected, StorageFailed
+from jobs.errors import Misconfigured, Rejected, StorageFailed
 from jobs.failures import FailureGroup
 from jobs.model import Image, Outcome, Record, Report
 from search.gallery import Parts, Unavailable, gallery
@@ -53,6 +53,7 @@ class Gallery:
     runs: Sequence[Report] = ()
     groups: Sequence[FailureGroup] = ()
     redriven: list[str] = field(default_factory=list)
+    said: list[tuple[str, str, str | None]] = field(default_factory=list)
     shown: list[tuple[str, int]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     app: App = field(init=False)
@@ -67,6 +68,7 @@ class Gallery:
                 failures=self._failures,
                 redrive=self._redrive if self.key else None,
                 key=self.key,
+                correct=self._correct if self.key else None,
                 likeness=self,
                 embed=self._embed,
             )
@@ -85,6 +87,11 @@ class Gallery:
         index = MemoryIndex()
         await index.publish(self.records)
         return await index.similar(vector, query)
+
+    async def _correct(self, key: str, label: str, says: str | None) -> None:
+        if not label:
+            raise Misconfigured("correct", key, "'' is no label", hint="A label has 1 to 100 characters.")
+        self.said.append((key, label, says))
 
     async def _embed(self, image: Image) -> bytes:
         if not image.data.startswith(b"vector "):

@@ -11,6 +11,7 @@ import click
 from jobs.cli.audit import audit_command
 from jobs.cli.backfill import backfill_command, redrive_command
 from jobs.cli.check import check_command
+from jobs.cli.correct import correct_command
 from jobs.cli.find import search_command
 from jobs.cli.index import index_command
 from jobs.cli.keep import export_command, forget_command, import_command
@@ -70,6 +71,7 @@ for command in (
     audit_command,
     search_command,
     serve_command,
+    correct_command,
     show_command,
     failures_command,
     status_command,

@@ -9,12 +9,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
 from jobs import redrive as redriving
-from jobs import wiring
+from jobs import taxonomy, wiring
+from jobs.correct import correct
+from jobs.corrections import Said
+from jobs.erase import Shelf
 from jobs.errors import Misconfigured
 from jobs.failures import FailureGroup, failures
 from jobs.model import Blob, Image, Record, Report
@@ -140,6 +144,7 @@ async def parts(settings: Settings, *, hosts: tuple[str, ...] = ()) -> AsyncIter
             runs=store.runs,
             failures=store.failures,
             redrive=redrive if key else None,
+            correct=partial(_correct, settings) if key else None,
             likeness=index,
             embed=_embed(Late(stack, lambda: embedders.local(settings))) if embedders.is_local(settings) else None,
             key=key,
@@ -195,6 +200,13 @@ async def _redrive(settings: Settings, failure_class: str) -> str:
                 report = await redriving.redrive(ports=ports, terms=terms, failure_class=failure_class, control=control)
                 said.append(_said(report))
     return " ".join(said)
+
+
+async def _correct(settings: Settings, key: str, label: str, says: Said | None) -> None:
+    """Say something of a label, and publish it."""
+    rules = taxonomy.load(settings.taxonomy)
+    async with wiring.store(settings) as store, wiring.index(settings) as index:
+        await correct(key=key, label=label, says=says, by="gallery", taxonomy=rules, shelf=Shelf(store, store, store, index))
 
 
 def _said(report: Report) -> str:

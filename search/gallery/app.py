@@ -55,6 +55,7 @@ def _routes() -> list[BaseRoute]:
         _page("/", browse.browse),
         _page("/images/{id}", _checked(image.image_page)),
         Route("/pictures/{size:str}/{id}", _checked(image.picture)),
+        _page("/images/{id}/labels", _checked(image.correct), "POST"),
         _page("/images/{id}/like", _checked(similar.like_image)),
         _page("/like/{id}", _checked(similar.like_upload)),
         Route("/like", similar.upload, methods=["POST"]),

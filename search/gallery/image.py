@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from jobs.corrections import Said, seen, standing
+from jobs.errors import Misconfigured
 from jobs.model import Record, shown
+from search.filters import Unclear
+from search.gallery.keys import Forbidden, form
 from search.gallery.parts import Unavailable
-from search.gallery.web import page, parts
+from search.gallery.web import page, parts, root
 from search.language import spelled
 
 SMALL, LARGE = 400, 1600
 """Pixels of the longest side of a thumbnail, and of a picture to look at."""
 
+_SAYS: dict[str, Said | None] = {"added": "added", "removed": "removed", "pinned": "pinned", "undo": None}
 _KEPT = "private, max-age=86400, immutable"
 
 
@@ -46,12 +52,30 @@ async def image_page(request: Request) -> Response:
         q=q,
         record=record,
         analysis=analysis,
+        visible=seen(record),
+        said=standing(record),
+        can_correct=parts(request).correct is not None,
         marks=_marks(record),
         shown=shown(record),
         raw=json.dumps(json.loads(to_json(bare(record))), indent=2, ensure_ascii=False),
         near=_near(record),
         stamp=(record.analysed or record.etag)[-12:],
     )
+
+
+async def correct(request: Request) -> Response:
+    """Say something of a label, for whoever may; then show the image again."""
+    sent = await form(request)
+    record = await found(request)
+    say = parts(request).correct
+    if say is None or sent.get("says") not in _SAYS:
+        raise Forbidden("Nothing can be said of labels here.")
+    try:
+        await say(record.id, sent.get("label", ""), _SAYS[sent["says"]])
+    except Misconfigured as error:
+        raise Unclear(error.cause, 0, 0, hint=error.hint) from error
+    q = request.query_params.get("q", "")
+    return RedirectResponse(f"{root(request)}/images/{record.id}" + (f"?{urlencode({'q': q})}" if q else ""), 303)
 
 
 async def picture(request: Request) -> Response:

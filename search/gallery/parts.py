@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from jobs.corrections import Said
 from jobs.model import Image, Record, Report
 from search.query import Likeness, Searcher
 
@@ -57,9 +58,10 @@ class Parts:
     """The parts that the gallery shows, each of which may fail by itself.
 
     `runs` returns the newest reports, newest first; `failures` what failed, by class. `redrive` tries a class again and returns
-    what to tell the person who asked. `likeness` finds what is like a vector, and `embed` makes one of a picture, which costs
-    nothing. Nothing can be changed without `key`, which whoever changes something has to know. `image_origin` is where addresses
-    of pictures lead, if they do. `hosts` are the names that the gallery may be called by; empty allows any.
+    what to tell the person who asked; `correct` says something of a label of the image with an id. `likeness` finds what is like a
+    vector, and `embed` makes one of a picture, which costs nothing. Nothing can be changed without `key`, which whoever changes
+    something has to know. `image_origin` is where addresses of pictures lead, if they do. `hosts` are the names that the gallery
+    may be called by; empty allows any.
     """
 
     searcher: Searcher
@@ -68,6 +70,7 @@ class Parts:
     runs: Callable[[], Awaitable[Sequence[Report]]]
     failures: Callable[[], Awaitable[Sequence[Group]]]
     redrive: Callable[[str], Awaitable[str]] | None = None
+    correct: Callable[[str, str, Said | None], Awaitable[None]] | None = None
     likeness: Likeness | None = None
     embed: Callable[[Image], Awaitable[bytes]] | None = None
     key: str = ""

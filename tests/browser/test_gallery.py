@@ -213,3 +213,25 @@ def test_one_finds_more_like_an_image_and_like_a_picture_of_ones_own(visit: Visi
     chooser.value.set_files(SAMPLES / MARKED)
     page.wait_for_url("**/like/*", timeout=30_000)
     assert "animals/dog.webp" in page.locator(".card a").nth(0).inner_text() + page.locator(".card a").nth(1).inner_text()
+
+
+def test_a_label_is_corrected_and_found(visit: Visit) -> None:
+    seen = visit()
+    page = seen.page
+    seen.go("/key")
+    page.get_by_label("The key of this gallery").fill(KEY)
+    page.get_by_role("button", name="Sign in").click()
+    seen.go("/?q=in:animals/pig")
+    page.locator(".card a").click()
+    page.get_by_label("Another label").fill("piglet in the grass")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".labels li").first).to_contain_text("piglet in the grass")
+    page.get_by_role("button", name="Remove animal").click()
+    expect(page.locator(".labels del")).to_have_text("animal")
+    seen.shot("corrected")
+    seen.check()
+    seen.go('/?q=tag:"piglet in the grass"')
+    expect(page.locator(".card")).to_have_count(1)
+    page.locator(".card a").click()
+    page.get_by_role("button", name="Undo piglet in the grass").click()
+    expect(page.locator(".labels")).not_to_contain_text("piglet")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.model import Outcome, Record, Report
+from jobs.model import Correction, Outcome, Record, Report
 from search.gallery import keys
 from search.gallery.asking import DEEPEST, FRESH, Remembering
 from search.gallery.similar import MOST_BYTES
@@ -491,3 +491,31 @@ def test_what_is_like_a_picture_of_ones_own_has_an_address(run: Run) -> None:
     assert (sent(b"no picture").status, "not those of an image" in sent(b"no picture").text) == (400, True)
     assert sent(b"vector 0 1", origin="http://evil.example").status == 403
     assert sent(b"v" * (MOST_BYTES + 1)).status == 400
+
+
+def test_whoever_showed_the_key_may_say_something_of_labels(run: Run) -> None:
+    one = picture("a.jpg", ("dog", 0.9), ("cat", 0.5), ("bird", 0.4))
+    corrections = (
+        Correction("dog", "removed", "h", NOON, EVIL),
+        Correction("puppy", "added", "h", NOON),
+        Correction("cat", "removed", "x", NOON),
+    )
+    one = replace(one, content_hash="h", corrections=corrections)
+    gallery = Gallery([one], key=KEY, groups=[group("truncated")])
+    headers, csrf = run(signed_in(gallery))
+    stranger, editor = (run(gallery.get(f"/images/{one.id}", given)) for given in ({}, headers))
+    assert "<del>dog</del>" in stranger.text
+    assert "puppy</a> <span" in stranger.text
+    assert "<del>cat</del>" not in stranger.text
+    assert "/labels" not in stranger.text
+    assert editor.text.count("/labels") == 5
+    assert_harmless(editor)
+    answer = run(gallery.post(f"/images/{one.id}/labels", headers, csrf=csrf, label="cat", says="removed"))
+    assert (answer.status, answer.headers["location"]) == (303, f"/images/{one.id}")
+    run(gallery.post(f"/images/{one.id}/labels", headers, csrf=csrf, label="dog", says="undo"))
+    assert gallery.said == [(one.id, "cat", "removed"), (one.id, "dog", None)]
+    assert run(gallery.post(f"/images/{one.id}/labels", headers, csrf=csrf, label="", says="added")).status == 400
+    for sent in ({"says": "removed"}, {"csrf": csrf, "says": "x"}):
+        assert run(gallery.post(f"/images/{one.id}/labels", headers, label="cat", **sent)).status == 403
+    assert run(gallery.post(f"/images/{one.id}/labels", csrf=csrf, label="cat", says="removed")).status == 403
+    assert len(gallery.said) == 2
