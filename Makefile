@@ -15,7 +15,7 @@ done; \
 echo "imagesweep needs Python 3.11, 3.12 or 3.13" >&2; exit 1
 endef
 
-.PHONY: help run test check simulate defects kills kills-azure rehearse bench quality lock clean
+.PHONY: help run serve browser test check simulate defects kills kills-azure rehearse bench quality lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,13 @@ check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
 	.venv/bin/lint-imports
 	$(PY) tools/lock.py --check
 	$(PY) -m pytest -q -m "not slow and not servers"
+
+serve: .venv/run ## the gallery over samples/, at http://127.0.0.1:8000
+	@[ -d .imagesweep/index ] || .venv/bin/imagesweep sweep
+	@.venv/bin/imagesweep serve
+
+browser: .venv/dev ## the gallery in Chromium; screenshots go to .imagesweep/screenshots
+	$(PY) -m pytest -q tests/browser
 
 kills: .venv/dev ## KILLS=200 of the real program, in every phase, over 3,000 images
 	$(PY) -m tests.kills $(or $(KILLS),200) 3000

@@ -4,45 +4,18 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
-from jobs.errors import Misconfigured
 from search.query import Area, Near, Query, Sort
+from search.values import Unclear, Value, degrees, number, period
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _LENGTHS = {"": 1.0, "km": 1.0, "m": 0.001, "mi": 1.609344}
-_NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([a-z]*)", re.IGNORECASE)
-_DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d))?)?)?)?")
 _GRAIN = 1e-9
 _HALF_WAY = 20_037.6
 """Kilometres from a place to the one farthest from it."""
-
-
-class Unclear(Misconfigured):
-    """A query that does not make sense, from `start` to `end` of its text."""
-
-    def __init__(self, cause: str, start: int, end: int, *, hint: str = "") -> None:
-        super().__init__("search", f"character {start + 1}", cause, hint=hint)
-        self.start = start
-        self.end = end
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value as it was written, without its quotes, from `start` to `end` of the text."""
-
-    text: str
-    quoted: bool
-    start: int
-    end: int
-
-    def unclear(self, cause: str, hint: str = "") -> Unclear:
-        """Return the error that this value cannot be understood."""
-        return Unclear(cause, self.start, self.end, hint=hint)
 
 
 @dataclass(slots=True)
@@ -122,28 +95,6 @@ def meant(draft: Draft, name: str, values: Sequence[Value], *, sign: str, negate
     known.read(draft, Asked(name, sign, negated, values))
 
 
-def period(value: Value) -> tuple[datetime, datetime]:
-    """Return when a year, month, day, minute or second begins and ends (exclusive)."""
-    found = _DATE.fullmatch(value.text)
-    hint = "A date reads 2026, 2026-03, 2026-03-31 or 2026-03-31T18:30, in UTC."
-    if found is None:
-        raise value.unclear(f"{value.text!r} is no date", hint)
-    parts = [int(part) for part in found.groups() if part is not None]
-    try:
-        begin = datetime(*[*parts, 1, 1][: max(len(parts), 3)], tzinfo=UTC)  # type: ignore[misc,arg-type]  # three to six numbers
-        return begin, _end(begin, len(parts))
-    except (ValueError, OverflowError) as error:
-        raise value.unclear(f"there is no {value.text}", hint) from error
-
-
-def _end(begin: datetime, parts: int) -> datetime:
-    if parts == 1:
-        return begin.replace(year=begin.year + 1)
-    if parts == 2:  # noqa: PLR2004  # year and month
-        return (begin + timedelta(days=31)).replace(day=1)
-    return begin + {3: timedelta(days=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}[parts]
-
-
 def _said(draft: Draft, value: Value, *, negated: bool) -> None:
     if negated:
         draft.add("phrases_none" if value.quoted else "words_none", [value.text])
@@ -221,37 +172,29 @@ def _bounds(asked: Asked, units: Mapping[str, float]) -> tuple[int | None, int |
     low, dots, high = value.text.partition("..")
     if dots and not asked.sign:
         return (
-            None if not low else math.ceil(_number(value, low, units)),
-            None if not high else math.floor(_number(value, high, units)),
+            None if not low else math.ceil(number(value, low, units)),
+            None if not high else math.floor(number(value, high, units)),
         )
-    number = _number(value, value.text, units)
+    bound = number(value, value.text, units)
     match asked.sign:
         case ">":
-            return math.floor(number) + 1, None
+            return math.floor(bound) + 1, None
         case ">=":
-            return math.ceil(number), None
+            return math.ceil(bound), None
         case "<":
-            return None, math.ceil(number) - 1
+            return None, math.ceil(bound) - 1
         case "<=":
-            return None, math.floor(number)
+            return None, math.floor(bound)
     raise value.unclear("say from where or up to where", f"As in {asked.name}:>{value.text} or {asked.name}:<{value.text}.")
-
-
-def _number(value: Value, text: str, units: Mapping[str, float]) -> float:
-    found = _NUMBER.fullmatch(text)
-    if found is None or found[2].lower() not in units:
-        known = ", ".join(unit for unit in units if unit)
-        raise value.unclear(f"{text!r} is no number" + (f" of {known}" if known else ""))
-    return float(found[1]) * units[found[2].lower()]
 
 
 def _confidence(draft: Draft, asked: Asked) -> None:
     value = asked.values[0]
-    share = value.text.removesuffix("%")
-    number = _number(value, share, {"": 1.0}) / (100 if share != value.text else 1)
-    if asked.sign not in (">", ">=", "") or not 0 <= number <= 1:
+    bare = value.text.removesuffix("%")
+    share = number(value, bare, {"": 1.0}) / (100 if bare != value.text else 1)
+    if asked.sign not in (">", ">=", "") or not 0 <= share <= 1:
         raise value.unclear("a confidence is a least share from 0 to 1", "It reads confidence:>0.8 or confidence:>80%.")
-    draft.least("confidence", number + _GRAIN if asked.sign == ">" else number)
+    draft.least("confidence", share + _GRAIN if asked.sign == ">" else share)
 
 
 def _date(draft: Draft, asked: Asked) -> None:
@@ -272,24 +215,18 @@ def _before(draft: Draft, asked: Asked) -> None:
 
 def _near(draft: Draft, asked: Asked) -> None:
     latitude, longitude, radius = asked.values
-    kilometres = _number(radius, radius.text, _LENGTHS)
+    kilometres = number(radius, radius.text, _LENGTHS)
     if not 0 < kilometres <= _HALF_WAY:
         raise radius.unclear("a radius is more than nothing, and at most half way round the earth", "As in 10km or 500m.")
-    near = Near(_degrees(latitude, 90), _degrees(longitude, 180), kilometres)
+    near = Near(degrees(latitude, 90), degrees(longitude, 180), kilometres)
     draft.once("near", near, latitude, "One circle at a time.")
 
 
 def _area(draft: Draft, asked: Asked) -> None:
-    south, west, north, east = (_degrees(value, most) for value, most in zip(asked.values, (90, 180, 90, 180), strict=True))
+    south, west, north, east = (degrees(value, most) for value, most in zip(asked.values, (90, 180, 90, 180), strict=True))
     if south > north:
         raise asked.values[0].unclear("the south lies north of the north", "It reads area:SOUTH,WEST,NORTH,EAST.")
     draft.once("area", Area(south, west, north, east), asked.values[0], "One area at a time.")
-
-
-def _degrees(value: Value, most: int) -> float:
-    if not re.fullmatch(r"[-+]?\d{1,3}(\.\d{1,12})?", value.text) or abs(float(value.text)) > most:
-        raise value.unclear(f"{value.text!r} is no number of degrees from -{most} to {most}", "As in near:52.52,13.40,10km.")
-    return float(value.text)
 
 
 def _sort(draft: Draft, asked: Asked) -> None:

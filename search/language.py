@@ -13,8 +13,9 @@ from importlib.resources import files
 
 from lark import Lark, Token, Tree, UnexpectedInput, UnexpectedToken
 
-from search.filters import Draft, Unclear, Value, meant
+from search.filters import Draft, meant
 from search.query import Query
+from search.values import Unclear, Value
 
 __all__ = ["Clause", "Parsed", "Unclear", "parse", "spelled", "unspelled"]
 

@@ -206,7 +206,7 @@ async def _correct(settings: Settings, key: str, label: str, says: Said | None) 
     """Say something of a label, and publish it."""
     rules = taxonomy.load(settings.taxonomy)
     async with wiring.store(settings) as store, wiring.index(settings) as index:
-        await correct(key=key, label=label, says=says, by="gallery", taxonomy=rules, shelf=Shelf(store, store, store, index))
+        await correct(key=key, label=label, says=says, by="hand", taxonomy=rules, shelf=Shelf(store, store, store, index))
 
 
 def _said(report: Report) -> str:

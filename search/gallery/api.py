@@ -7,7 +7,6 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from search.filters import Unclear
 from search.gallery.asking import MOST, asked, cursor, deep, facets, number, page_of
 from search.gallery.image import bare, found
 from search.gallery.openapi import description
@@ -15,6 +14,7 @@ from search.gallery.suggest import suggestions
 from search.gallery.web import json, parts, root
 from search.language import LONGEST
 from search.query import Query
+from search.values import Unclear
 
 _FACETS = Query().facets
 

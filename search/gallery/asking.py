@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
-from search.filters import Unclear
 from search.language import Parsed, parse
 from search.query import FACETS, Query, Results, Searcher
+from search.values import Unclear
 
 FRESH = 5.0
 """Seconds for which the answer to a query over everything is kept: its counts cost the most, and are asked for the most often."""

@@ -15,11 +15,11 @@ from starlette.responses import RedirectResponse, Response
 from jobs.corrections import Said, seen, standing
 from jobs.errors import Misconfigured
 from jobs.model import Record, shown
-from search.filters import Unclear
 from search.gallery.keys import Forbidden, form
 from search.gallery.parts import Unavailable
 from search.gallery.web import page, parts, root
 from search.language import spelled
+from search.values import Unclear
 
 SMALL, LARGE = 400, 1600
 """Pixels of the longest side of a thumbnail, and of a picture to look at."""

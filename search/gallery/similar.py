@@ -13,13 +13,13 @@ from starlette.responses import Response
 
 from jobs.errors import Rejected, SweepError
 from jobs.model import Image
-from search.filters import Unclear
 from search.gallery.browse import SHOWN
 from search.gallery.image import found
 from search.gallery.keys import Forbidden, own
 from search.gallery.web import json, page, parts, problem, root, status_of
 from search.language import parse
 from search.query import Results
+from search.values import Unclear
 
 MOST_BYTES = 20_000_000
 """Bytes of a picture that may be uploaded."""

@@ -15,9 +15,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.errors import SweepError
-from search.filters import FILTERS, Unclear
+from search.filters import FILTERS
 from search.gallery.parts import Parts
 from search.language import spelled
+from search.values import Unclear
 
 HERE = Path(__file__).parent
 
