@@ -85,27 +85,47 @@ class Names:
 
     async def _batches(self, span: Span) -> Batches:
         """Yield at least the entries of a span: flat where the account is, folder by folder where it has such."""
-        async with aclosing(self._flat(span)) as segments:
-            first = await anext(segments)
-            while not first.entries and not first.by_folder and first.marker is not None:
-                yield ()
-                first = await anext(segments)
-            if not first.by_folder:
-                ordered = ByteOrder(self._first)(_from(first, segments))
-                async with aclosing(ordered) as batches:
-                    async for batch in batches:
-                        yield batch
-                return
+        if not await self._skips_folders(span):
+            async with aclosing(self._flat_in_order(span)) as batches:
+                async for batch in batches:
+                    if batch is None:
+                        break
+                    yield batch
+                else:
+                    return
         folder = span.prefix[: span.prefix.rfind("/") + 1]
         async with aclosing(self._walk(folder, span)) as batches:
             async for batch in batches:
                 yield batch
 
+    async def _skips_folders(self, span: Span) -> bool:
+        """Say whether a flat listing from the span's start would leave out folders whose names by bytes come after it.
+
+        In a hierarchical namespace `A/x` is listed with `A`, before `A.`; there `A` is an entry by itself, which is asked for.
+        """
+        start = _start_of(span) or ""
+        for place, character in enumerate(start):
+            if character < "/" and place > len(span.prefix) and (await self.peek(start[:place], span.prefix)).by_folder:
+                return True
+        return False
+
+    async def _flat_in_order(self, span: Span) -> AsyncGenerator[Sequence[Entry] | None, None]:
+        """Yield the batches of a flat listing; None, and nothing more, where the account has folders."""
+        async with aclosing(self._flat(span)) as segments:
+            first = await anext(segments)
+            while not first.entries and not first.by_folder and first.marker is not None:
+                yield ()
+                first = await anext(segments)
+            if first.by_folder:
+                yield None
+                return
+            async with aclosing(ByteOrder(self._first)(_from(first, segments))) as batches:
+                async for batch in batches:
+                    yield batch
+
     async def _flat(self, span: Span) -> AsyncGenerator[Segment, None]:
         """Yield what the service lists, request by request; the next one is under way while one is used."""
-        start = max(start_for(span.after or ""), span.start or "", key=str.encode) or None
-        if start is not None and start.encode() <= span.prefix.encode():
-            start = None
+        start = _start_of(span)
         asking = asyncio.create_task(self._ask(prefix=span.prefix, start=start))
         try:
             while True:
@@ -180,6 +200,12 @@ class Names:
 
 def _bare(item: tuple[bytes, str, Entry | None]) -> bytes:
     return item[0]
+
+
+def _start_of(span: Span) -> str | None:
+    """Return the name that a flat listing of a span begins at, None for its prefix."""
+    start = max(start_for(span.after or ""), span.start or "", key=str.encode)
+    return start if start.encode() > span.prefix.encode() else None
 
 
 async def _from(first: Segment, rest: AsyncGenerator[Segment, None]) -> Batches:

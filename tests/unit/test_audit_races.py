@@ -214,7 +214,7 @@ def test_an_audit_that_lost_its_lease_deletes_nothing(gone: str, before: int) ->
 
 
 @virtually
-async def test_an_audit_that_lost_its_lease_while_it_wrote_leaves_the_rest_to_the_next_sweep(shop: Shop) -> None:
+async def test_an_audit_that_lost_its_lease_while_it_wrote_shows_what_it_stored_and_stops(shop: Shop) -> None:
     class Stolen(MemoryStore):
         async def write(self, records: Sequence[Record]) -> Sequence[Record | None]:
             written = await super().write(records)
@@ -230,9 +230,8 @@ async def test_an_audit_that_lost_its_lease_while_it_wrote_leaves_the_rest_to_th
     await shop.sweep()
     shop.source.delete("a.jpg")
     result = await shop.audit(repair=True)
-    assert (result.report.status, result.report.removed) == ("stopped", 0)
-    await shop.sweep()
-    assert list(shop.index.documents) == [blob_id(KEY, "b.jpg")]
+    assert (result.report.status, result.report.removed) == ("stopped", 1)
+    assert list(shop.index.documents) == [blob_id(KEY, "b.jpg")], "its page may have been taken over before it was stored"
 
 
 @virtually

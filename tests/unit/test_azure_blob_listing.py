@@ -13,7 +13,7 @@ from azure.storage.blob import BlobProperties
 from azure.storage.blob._deserialize import get_blob_properties_from_generated_code
 from azure.storage.blob._generated import models
 from azure.storage.blob._generated._utils.serialization import Deserializer
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.adapters.azure_blob_listing import http_date, md5, segment, tags
@@ -67,6 +67,7 @@ def _by_sdk(body: bytes) -> list[BlobProperties]:
     return [get_blob_properties_from_generated_code(item) for item in found.segment.blob_items]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first drawing builds the tables of Unicode
 @given(st.lists(_blobs(), max_size=4))
 def test_it_reads_what_the_sdk_reads(blobs: list[str]) -> None:
     body = _page(*blobs, marker="2!76!x")

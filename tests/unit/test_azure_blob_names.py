@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.adapters.azure_blob_channel import Channel
@@ -59,6 +59,8 @@ def test_a_listing_goes_on_after_any_of_its_names(names: set[str], order: Order,
     assert _listed(BlobService(sorted(names), order), span) == _expected(names, span)
 
 
+@example({"A/0"}, "A.", "", 0)
+@example({"A/0/x", "A/0-"}, "A/0.", "A/", 0)
 @given(st.sets(PATHS, max_size=12), st.text("aAé-./0", max_size=4), st.text("aAé-./0", max_size=3), st.integers(0, 9))
 def test_hierarchical_listings_are_whole_and_in_order(paths: set[str], after: str, prefix: str, seed: int) -> None:
     names = {path for path in paths if not any(other.startswith(path + "/") for other in paths)}
