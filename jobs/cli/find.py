@@ -13,7 +13,6 @@ from rich.text import Text
 from jobs import wiring
 from jobs.cli.output import answering, out, print_json, printable, table
 from jobs.settings import Settings, load
-from search.language import parse
 from search.query import FACETS, Query, Results, Sort
 
 _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
@@ -64,6 +63,8 @@ def search_command(text: tuple[str, ...], *, as_json: bool, **filters: object) -
 
 def _query(text: str, filters: dict[str, object]) -> Query:
     """Return what the text asks for, and the options beside it: lists are joined, of the rest the option counts."""
+    from search.language import parse  # noqa: PLC0415  # a grammar that the other commands do not need
+
     asked = parse(text).query
     changes: dict[str, object] = {}
     for name, value in filters.items():
