@@ -34,6 +34,8 @@ async def renew(behind: Sequence[tuple[Blob, Record]], *, ledger: Ledger, run: R
         changed += [record for key, record in stored.items() if record.rev != waiting[key][1].rev]
         lost = [key for key in waiting if key not in stored]
         current = await retry(partial(ledger.look_up, lost), terms.retry) if lost else {}
+        if not run.covered():
+            break  # whoever has the lease by now may have seen to this page already
         blobs = {key: waiting[key][0] for key in current}
         waiting = {key: (blobs[key], one) for key, one in current.items() if decide.behind(blobs[key], one, terms.taxonomy)}
     return changed

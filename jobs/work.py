@@ -253,15 +253,21 @@ async def _finish(work: Work, key: str, page: OpenPage, version: str) -> int:
 
 
 async def _disowned(work: Work, page: OpenPage) -> list[Record]:
-    """Return the records of a page as they are once its owner has no claim left: whatever it writes from then on is refused."""
+    """Return the records of a page as they are once its owner has no claim left: whatever it writes from then on is refused.
+
+    Those without a claim are written as they are, for the owner may be about to renew them by the versions that it has seen.
+    """
     ledger, policy = work.ports.ledger, work.run.terms.retry
+    touched: set[str] = set()
     while True:
         records = await retry(partial(ledger.look_up, page.ids, vectors=True), policy)
         claimed = [record for record in records.values() if record.claim is not None and record.claim.owner == page.owner]
-        if not claimed:
+        behind = [record for record in records.values() if record.id not in touched and record.claim is None]
+        if not claimed and not behind:
             return list(records.values())
         now = work.run.now()
-        await write(ledger, [decide.disown(record, now=now) for record in claimed], policy)
+        written = await write(ledger, [*(decide.disown(record, now=now) for record in claimed), *behind], policy)
+        touched.update(record.id for record in written if record is not None)
 
 
 async def as_it_is(work: Work, record: Record) -> Blob:
