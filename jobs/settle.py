@@ -20,6 +20,8 @@ from jobs.write import write
 
 SNIFF_BYTES = 64
 
+_ANSWERED = (Outcome.CLASSIFIED, Outcome.REUSED)
+
 ROUNDS = 10
 """How often a page is claimed against other writers before that is a fault of its own."""
 
@@ -210,7 +212,7 @@ async def _write(batch: Sequence[Record], *, parts: Parts, run: Run) -> list[Rec
                 pending.append(replace(ours, version=theirs.version, rev=max(ours.rev, theirs.rev + 1)))
             else:
                 run.counts.settle(Outcome.DEFERRED)
-    contents = [record.content_hash for record in batch if record.content_hash is not None]
+    contents = [record.content_hash for record in batch if record.content_hash is not None and record.outcome in _ANSWERED]
     await asyncio.gather(*(answered(content, parts=parts, run=run) for content in contents))
     return stored
 
