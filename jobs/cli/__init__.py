@@ -18,6 +18,7 @@ from jobs.cli.keep import export_command, forget_command, import_command
 from jobs.cli.look import failures_command, show_command, status_command
 from jobs.cli.output import printable
 from jobs.cli.plan import plan_command
+from jobs.cli.report import report_command
 from jobs.cli.runs import sweep_command
 from jobs.cli.serve import serve_command
 
@@ -72,6 +73,7 @@ for command in (
     search_command,
     serve_command,
     correct_command,
+    report_command,
     show_command,
     failures_command,
     status_command,
