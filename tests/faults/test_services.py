@@ -23,7 +23,7 @@ FAULTS: dict[str, Fault] = {
     "silent": Stall(),
     "slow": Stall(20),
 }
-FEW = 3
+FEW = 2
 """Requests that may be answered slowly: each takes its full time."""
 
 

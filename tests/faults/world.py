@@ -49,7 +49,7 @@ TERMS = Terms(
 )
 BOUND = TERMS.concurrency + TERMS.write_buffer
 DAY = timedelta(days=1)
-GOOD, COPIES, PAGE = 20, 3, 6
+GOOD, COPIES, PAGE = 12, 2, 5
 ROUNDS = 6
 """Sweeps in quiet until there must be nothing left to do."""
 
