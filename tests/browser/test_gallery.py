@@ -108,12 +108,15 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**/images/*")
     first = page.url
+    expect(page.locator("#after")).to_be_visible()
     page.keyboard.press("ArrowRight")
     expect(page).not_to_have_url(first)
+    expect(page.locator("#before")).to_be_visible()  # the script of the new page has run
     page.keyboard.press("ArrowLeft")
     page.wait_for_url(first)
     page.keyboard.press("Escape")
     page.wait_for_url("**/?q=animal")
+    page.wait_for_load_state("networkidle")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "q"
     page.keyboard.press("Escape")

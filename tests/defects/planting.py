@@ -59,21 +59,21 @@ def planted(defect: Defect, source: str) -> str:
     return source
 
 
-def try_to_kill(defect: Defect, clean: Path) -> Verdict:
-    """Plant one defect in a copy of the clean copy, and run its killer."""
+def try_to_kill(defect: Defect, clean: Path, *, fallback: range = FALLBACK) -> Verdict:
+    """Plant one defect in a copy of the clean copy, and run its killer; `fallback`: more worlds, if its own show nothing."""
     begun = time.monotonic()
     with TemporaryDirectory(prefix="defect-") as folder:
         home = Path(folder, "home")
         shutil.copytree(clean, home)
         target = home / defect.file
         target.write_text(planted(defect, target.read_text()))
-        killer, message = _by_test(defect, home) if defect.test else _by_seeds(defect, home)
+        killer, message = _by_test(defect, home) if defect.test else _by_seeds(defect, home, fallback)
     return Verdict(defect, killer, message, time.monotonic() - begun)
 
 
-def _by_seeds(defect: Defect, home: Path) -> tuple[str | None, str]:
+def _by_seeds(defect: Defect, home: Path, fallback: range) -> tuple[str | None, str]:
     message = ""
-    for seeds in dict.fromkeys((defect.seeds, FALLBACK)):
+    for seeds in dict.fromkeys((defect.seeds, fallback)):
         command = ["-m", "tests.defects.hunt", str(seeds.start), str(len(seeds)), defect.says]
         killed, message = _run(command, home)
         seed = re.match(r"seed (\d+): Violation: ", message)
