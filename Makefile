@@ -44,7 +44,7 @@ run: .venv/run ## sweep samples/, print the report, and search it three times
 	@for words in dog castle bird; do echo; echo "\$$ imagesweep search $$words --limit 5"; .venv/bin/imagesweep search $$words --limit 5; done
 
 test: check ## everything that must hold: lint, types, layers, all tests
-	$(PY) -m pytest -q -m "slow or servers"
+	$(PY) -m pytest -q -n auto --dist loadfile -m "slow or servers"
 
 simulate: .venv/dev ## SEEDS=100000 simulated worlds, on all cores
 	$(PY) -m tests.simulation $(or $(SEEDS),2000)
@@ -58,7 +58,7 @@ check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	$(PY) tools/lock.py --check
-	$(PY) -m pytest -q -m "not slow and not servers"
+	$(PY) -m pytest -q -n auto --dist worksteal -m "not slow and not servers"
 
 serve: .venv/run ## the gallery over samples/, at http://127.0.0.1:8000
 	@[ -d .imagesweep/index ] || .venv/bin/imagesweep sweep

@@ -61,6 +61,12 @@ class Ceiling:
         """Whether the rate has just gone past the place of the last refusal."""
         return self._looked is not None
 
+    def bound(self, most: float) -> None:
+        """Take another `most`; a rate that went up to the one before goes up to this one."""
+        if self.rate >= self.most or self.rate > most:
+            self.rate = self._held = most
+        self.most = most
+
     def in_aftermath(self, now: float) -> bool:
         """Say whether refusals are the aftermath of a step."""
         return now <= self._grace

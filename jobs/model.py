@@ -320,6 +320,24 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What one process has of a quota, and asks for, in calls a second; it ends at `expires`, by the store's clock."""
+
+    owner: str
+    rate: float
+    wants: float
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Who shares the quota of one resource. `mark` tells each write from every other."""
+
+    shares: tuple[Share, ...] = ()
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What one run did. `listed` is the sum of the seven counts after it, always; `seconds` is wall time.
 

@@ -88,6 +88,7 @@ class Pace:
         self._cost = 0
         self._past: deque[tuple[float, int]] = deque(maxlen=SPAN)
         self._left: tuple[int, float] | None = None
+        self._until = math.inf
 
     @property
     def rate(self) -> float:
@@ -101,12 +102,23 @@ class Pace:
             return self._concurrency
         return min(self._concurrency, math.ceil(self.rate * self._latency * HEADROOM) + 4)
 
+    def bound(self, most: float, until: float) -> None:
+        """Take another `most` for a while: calls start until then, or not at all where it is not positive.
+
+        A rate that went up to the one before goes up to this one.
+        """
+        if most > 0:
+            self._ceiling.bound(most)
+            self._until = until
+        else:
+            self._until = -math.inf
+
     def admit(self, now: float) -> float:
         """Start a call if one may start, which is so when the answer is not after `now`; else say when to ask again.
 
-        Infinity means: when a call has ended.
+        Infinity means: when a call has ended, or another bound is given.
         """
-        if self.flying >= self.limit:
+        if self.flying >= self.limit or now >= self._until:
             return math.inf
         if now < self._hold:
             return self._hold

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
-from jobs.model import Account, Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Record, Report, Round, Scan
+from jobs.model import Account, Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Quota, Record, Report, Round, Scan
 from jobs.steps import Step
 
-Document = Scan | Lease | OpenPage | Report | Round | Account
-D = TypeVar("D", Scan, Lease, OpenPage, Report, Round, Account)
+Document = Scan | Lease | OpenPage | Report | Round | Account | Quota
+D = TypeVar("D", Scan, Lease, OpenPage, Report, Round, Account, Quota)
 
 
 class Source(Protocol):
@@ -166,7 +166,7 @@ class Tally(Protocol):
 
 
 class State(Protocol):
-    """Small documents that say how far the runs are: scans, leases, open pages, reports, rounds, accounts.
+    """Small documents that say how far the runs are: scans, leases, open pages, reports, rounds, accounts, quotas.
 
     Every write is conditional, so that whoever lost its right is refused.
     """

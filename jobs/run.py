@@ -28,6 +28,7 @@ class Terms:
     """What a run settles by. Seconds unless said otherwise.
 
     A crash repeats at most `concurrency` + `write_buffer` calls. `scope` names the filters, so that a changed one is noticed.
+    `quota` names the resource whose `per_second` is shared by all processes over the store; empty: it is this run's alone.
     `taxonomy` gives what is stored its categories. `max_calls` and `max_cost` bound this run alone, `budget` all runs of a day
     and a month; nothing begins outside of the `window`.
     """
@@ -35,6 +36,7 @@ class Terms:
     concurrency: int = 32
     max_flying_bytes: int = 128 << 20
     per_second: float | None = None
+    quota: str = ""
     write_buffer: int = 64
     linger: float = 0.25
     call_seconds: float = 60.0

@@ -108,7 +108,9 @@ class Settings(BaseSettings):
     cascade_labels: str = Field(
         "", description="Tags of the first one of a cascade for which the classifier is always asked, separated by commas."
     )
-    calls_per_second: float | None = Field(None, gt=0, allow_inf_nan=False, description="Ceiling of classifier calls a second.")
+    calls_per_second: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Ceiling of calls a second, shared by all processes over one store."
+    )
     call_seconds: float = Field(60.0, gt=0, description="Time for one classifier call.")
     attempts: int = Field(5, ge=1, description="Attempts at a blob over several sweeps before it is a dead letter.")
     lookback: Span = Field(timedelta(minutes=15), description="Overlap below the watermark, in seconds or as ISO 8601 (PT15M).")

@@ -51,6 +51,9 @@ class Throttle:
         self._flying = 0
         self._bytes = 0
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._missed = asyncio.Event()
+        self.waits = False
+        self.held = 0
         self.peak = 0
         self.peak_bytes = 0
 
@@ -93,17 +96,39 @@ class Throttle:
         """Take what the headers of an answer say: so many calls remain of a window that ends in `reset` seconds."""
         self._pace.told(asyncio.get_running_loop().time(), remaining, reset)
 
+    @property
+    def started(self) -> int:
+        """How many calls were started."""
+        return self._pace.started
+
+    def share(self, rate: float, until: float) -> None:
+        """Start no more than `rate` calls a second, none for 0, and none from `until` on, by the event loop's clock."""
+        self._pace.bound(rate, until)
+        self._news.set()
+
+    async def missed(self) -> None:
+        """Wait until a call is held back."""
+        self._missed.clear()
+        if not self.waits:
+            await self._missed.wait()
+
     async def _turn(self, goes_on: Callable[[], bool]) -> float:
         """Wait until a call may start, in the order of asking; return when it did."""
         loop = asyncio.get_running_loop()
         async with self._line:
-            while (at := self._pace.admit(now := loop.time())) > now:
-                if at - now > GLANCE and not goes_on():
-                    raise Halted("classify", "", "the run admits no more calls")
-                self._news.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(at - now, GLANCE)):
-                        await self._news.wait()
+            try:
+                while (at := self._pace.admit(now := loop.time())) > now:
+                    self.held += not self.waits
+                    if at - now > GLANCE and not goes_on():
+                        raise Halted("classify", "", "the run admits no more calls")
+                    self.waits = True
+                    self._missed.set()
+                    self._news.clear()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(min(at - now, GLANCE)):
+                            await self._news.wait()
+            finally:
+                self.waits = False
         return now
 
     def _fits(self, size: int) -> bool:

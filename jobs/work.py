@@ -23,6 +23,7 @@ from jobs.lease import Hold, acquire, kept
 from jobs.model import Blob, Estimate, OpenPage, Record, Report, Scan
 from jobs.ports import Classifier, Clock, Index, Ledger, Metered, Source, State
 from jobs.publish import publish
+from jobs.quota import sharing
 from jobs.renew import renew
 from jobs.report import Ended, closed, reported
 from jobs.retry import Policy, retry
@@ -128,7 +129,9 @@ async def conduct(
     control.watch(run.counts)
     started = hold.now()
     status = "failed"
-    async with kept(hold, state, ports.clock, policy):
+    shared = "" if control.throttle else terms.quota  # whoever lends its throttle has a share of its own
+    share = sharing(run.throttle, state, ports.clock, resource=shared, whole=terms.per_second, policy=policy)
+    async with kept(hold, state, ports.clock, policy), share:
         place = await _place(state, key, hold, policy)
         work = Work(ports, run, hold, place)
         try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 from jobs import wiring
 from jobs.ports import Classifier, Source
+from jobs.quota import sharing
 from jobs.run import Terms
 from jobs.settings import Settings, load, several
 from jobs.throttle import FIRST, Throttle
@@ -51,7 +52,6 @@ class Desk:
         self._stack = AsyncExitStack()
         self._turn = asyncio.Lock()
         self._parts: dict[str, Any] = {}
-        self._throttle: Throttle | None = None
 
     def terms(self, *, max_calls: int | None = None) -> Terms:
         """Return what a run settles by."""
@@ -92,11 +92,17 @@ class Desk:
     async def throttle(self) -> Throttle:
         """Return what the slices and events of this process share, and learn together: the pace of the classifier's service."""
         first = FIRST if (await self.classifier()).price else math.inf
-        if self._throttle is None:
-            terms = self.terms()
-            most, size = terms.concurrency, terms.max_flying_bytes
-            self._throttle = Throttle(concurrency=most, max_bytes=size, per_second=terms.per_second, first=first)
-        return self._throttle
+        store = await self.store()
+        return await self._part("throttle", lambda: self._throttled(first, store))
+
+    @asynccontextmanager
+    async def _throttled(self, first: float, store: Store) -> AsyncIterator[Throttle]:
+        terms = self.terms()
+        throttle = Throttle(
+            concurrency=terms.concurrency, max_bytes=terms.max_flying_bytes, per_second=terms.per_second, first=first
+        )
+        async with sharing(throttle, store, store, resource=terms.quota, whole=terms.per_second, policy=terms.retry):
+            yield throttle
 
     @property
     def sources(self) -> tuple[str, ...]:

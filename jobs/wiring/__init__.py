@@ -136,6 +136,7 @@ def terms(settings: Settings, *, max_calls: int | None = None, max_cost: float |
         concurrency=settings.concurrency,
         max_flying_bytes=settings.in_flight_mb * 1_000_000,
         per_second=settings.calls_per_second,
+        quota=settings.classifier,
         write_buffer=settings.write_buffer,
         call_seconds=settings.call_seconds,
         lease_seconds=settings.lease_seconds,
