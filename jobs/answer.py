@@ -12,7 +12,7 @@ from jobs.model import Analysis, Image
 from jobs.prepare import prepared
 from jobs.retry import retry
 from jobs.run import Parts, Run
-from jobs.steps import Ready, Step
+from jobs.steps import Door, Ready, Step
 
 POLL = 1.0
 """Seconds between two looks at content that another process is paying for."""
@@ -104,12 +104,12 @@ async def _call(image: Image, ready: Ready[Analysis], *, run: Run) -> Step[Analy
         async with run.purse.leave(ready.price) as leave:
             if run.deadline is not None:
                 await run.deadline.turn(run.progress, run.admits)
-            async with run.throttle.call(run.admits):
+            async with run.throttle.call(run.admits, ready.doors) as door:
                 await run.purse.renew(leave)
                 if not run.spend(ready.price):
                     raise Halted("classify", image.name, "the run admits no more calls")
                 leave.used = True
-                step = await _made(image, ready, run=run)
+                step = await _made(image, ready, door, run=run)
     except Spent as spent:
         run.exhaust(spent)
         raise
@@ -122,11 +122,11 @@ async def _call(image: Image, ready: Ready[Analysis], *, run: Run) -> Step[Analy
     return step
 
 
-async def _made(image: Image, ready: Ready[Analysis], *, run: Run) -> Step[Analysis]:
+async def _made(image: Image, ready: Ready[Analysis], door: Door, *, run: Run) -> Step[Analysis]:
     """Make the request, within its time."""
     try:
         with telemetry.span("call", blob=image.name, bytes=len(image.data)):
             async with asyncio.timeout(run.terms.call_seconds):
-                return await ready.make()
+                return await ready.make(door)
     except TimeoutError as error:
         raise Transient("classify", image.name, "no answer in time", unknown=True, failure_class="timeout") from error

@@ -12,7 +12,7 @@ from jobs.errors import Rejected
 from jobs.model import Analysis, Image, Limits
 from jobs.ports import Classifier, Embedder
 from jobs.prepare import prepared, prepared_vector
-from jobs.steps import Done, Ready, Step, chained, finished
+from jobs.steps import Done, Door, Ready, Step, chained, finished
 
 KEPT: Final = 1024
 """Halves of answers that are kept until their other halves come: a vector has four kilobytes, an analysis about as many."""
@@ -138,13 +138,13 @@ def _forgiving(step: Step[bytes]) -> Step[Half]:
         return Done(Half(step.answer))
     ready = step
 
-    async def make() -> Step[Half]:
+    async def make(door: Door) -> Step[Half]:
         try:
-            return _forgiving(await ready.make())
+            return _forgiving(await ready.make(door))
         except Rejected:
             return Done(Half(None))
 
-    return Ready(ready.price, make)
+    return Ready(ready.price, make, ready.doors)
 
 
 def _digest(image: Image) -> str:

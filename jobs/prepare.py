@@ -6,7 +6,7 @@ from functools import partial
 
 from jobs.model import Analysis, Image
 from jobs.ports import Classifier, Embedder, Preparing, PreparingEmbedder
-from jobs.steps import Done, Ready, Step
+from jobs.steps import Done, Door, Ready, Step
 
 
 async def prepared(classifier: Classifier, image: Image) -> Step[Analysis]:
@@ -23,9 +23,9 @@ async def prepared_vector(embedder: Embedder, image: Image) -> Step[bytes]:
     return Ready(embedder.price, partial(_embedded, embedder, image))
 
 
-async def _classified(classifier: Classifier, image: Image) -> Step[Analysis]:
+async def _classified(classifier: Classifier, image: Image, _: Door) -> Step[Analysis]:
     return Done(await classifier.classify(image))
 
 
-async def _embedded(embedder: Embedder, image: Image) -> Step[bytes]:
+async def _embedded(embedder: Embedder, image: Image, _: Door) -> Step[bytes]:
     return Done(await embedder.embed(image))

@@ -1,8 +1,8 @@
 """Quota: the calls a second that one resource allows, shared by all processes over one store.
 
-Each process has a share of the rate, written conditionally into one document; all shares together are never more than the quota. A
-share ends by the store's clock unless it is renewed, so that of a dead process comes back, and its owner stops by its own clock. Who
-asks for less than its share leaves the rest to the others. docs/adr/0009-shared-quota.md says why shares, and not permits.
+Each process has a share of the rate, written conditionally into one document; all shares together are never more than the quota.
+A share ends by the store's clock unless it is renewed, so that of a dead process comes back, and its owner stops by its own clock.
+Who asks for less than its share leaves the rest to the others. docs/adr/0009-shared-quota.md says why shares, and not permits.
 """
 
 from __future__ import annotations

@@ -26,7 +26,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="IMAGESWEEP_", env_file=".env", extra="ignore", frozen=True)
 
     source: str = Field("folder:samples", description="Where the images are: KIND:LOCATION, several separated by commas.")
-    classifier: str = Field("onnx:efficientnet-lite0", description="What looks at them: KIND:LOCATION.")
+    classifier: str = Field(
+        "onnx:efficientnet-lite0",
+        description="What looks at them: KIND:LOCATION; AI Vision may have several resources, separated by commas.",
+    )
     store: str = Field("sqlite:.imagesweep/results.db", description="Where results are kept: KIND:LOCATION.")
     index: str = Field("tantivy:.imagesweep/index", description="Where they are searched: KIND:LOCATION.")
     embedder: str = Field(

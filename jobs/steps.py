@@ -19,14 +19,28 @@ class Done(Generic[A]):
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """An endpoint that requests go to, each with a quota of its own: calls a second at most, where that is known."""
+
+    name: str = ""
+    per_second: float | None = None
+
+
+HERE = Door()
+"""The one endpoint of a service that has no more of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready(Generic[A]):
     """One request that is ready to be made, at a price; it comes to the answer or to the next request.
 
-    `make` may be called again after it failed: each time is a request of its own.
+    `make` takes the door that it is to go through, any of `doors`: the answer is the same. It may be called again after it failed:
+    each time is a request of its own.
     """
 
     price: float
-    make: Callable[[], Awaitable[Step[A]]]
+    make: Callable[[Door], Awaitable[Step[A]]]
+    doors: tuple[Door, ...] = (HERE,)
 
 
 Step = Done[A] | Ready[A]
@@ -35,7 +49,7 @@ Step = Done[A] | Ready[A]
 async def finished(step: Step[A]) -> A:
     """Make whatever requests are left; return the answer."""
     while isinstance(step, Ready):
-        step = await step.make()
+        step = await step.make(step.doors[0])
     return step.answer
 
 
@@ -45,7 +59,7 @@ async def chained(step: Step[A], then: Callable[[Done[A]], Awaitable[Step[B]]]) 
         return await then(step)
     ready = step
 
-    async def make() -> Step[B]:
-        return await chained(await ready.make(), then)
+    async def make(door: Door) -> Step[B]:
+        return await chained(await ready.make(door), then)
 
-    return Ready(ready.price, make)
+    return Ready(ready.price, make, ready.doors)

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 
-from jobs.errors import Halted, Transient
+from jobs.doors import FAULTS, Doors
+from jobs.errors import Halted, Misconfigured, Refused, Transient
 from jobs.pace import Pace, Pacing
+from jobs.steps import HERE, Door
 
 log = logging.getLogger("imagesweep")
 
@@ -31,7 +33,8 @@ class Throttle:
 
     One piece is always admitted when nothing else is in flight, however large, so that nothing waits for ever.
     Calls are paced by what the service answers, from `first` calls a second on and never above `per_second`; without either,
-    nothing is paced before a first refusal. `told` hears of every change of the pace.
+    nothing is paced before a first refusal. Where calls may go through several doors, each has a pace of its own.
+    `told` hears of every change of a pace.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class Throttle:
     ) -> None:
         self._concurrency = concurrency
         self._max_bytes = max_bytes
-        self._pace = Pace(concurrency=concurrency, first=first, most=per_second, told=told)
+        self._doors = Doors(lambda door: Pace(concurrency=concurrency, first=first, most=door.per_second or per_second, told=told))
         self._line = asyncio.Lock()
         self._news = asyncio.Event()
         self._flying = 0
@@ -69,41 +72,47 @@ class Throttle:
             self._wake()
 
     @asynccontextmanager
-    async def call(self, goes_on: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
-        """Make one call of the classifier inside, when its turn has come; what it raises tells the pace of the quota.
+    async def call(self, goes_on: Callable[[], bool] = lambda: True, among: Sequence[Door] = (HERE,)) -> AsyncIterator[Door]:
+        """Make one call of the classifier inside, through the door that it gets, when its turn has come.
 
-        Raises Halted when the run does not go on and the turn is still more than a moment away.
+        What it raises tells the pace of the quota, and whether the door is well: while another one is, a door that serves nobody
+        (Refused, Misconfigured) is a passing fault. Raises Halted when the run does not go on and the turn is still more than a
+        moment away.
         """
-        started = await self._turn(goes_on)
+        started, door = await self._turn(goes_on, among)
         loop = asyncio.get_running_loop()
         try:
-            yield
+            yield door
         except Transient as error:
             if error.throttled:
-                self._pace.throttled(loop.time(), started, error.retry_after)
+                self._doors.throttled(door, loop.time(), started, error.retry_after)
             else:
-                self._pace.dropped()
+                self._failed(door, among, error, faults=1)
             raise
-        except BaseException:
-            self._pace.dropped()
+        except (Refused, Misconfigured) as error:
+            if self._failed(door, among, error, faults=FAULTS):
+                raise Transient("classify", door.name, error.cause, hint=error.hint, failure_class="endpoint") from error
+            raise
+        except BaseException as error:
+            self._failed(door, among, error, faults=0)
             raise
         else:
-            self._pace.answered(loop.time(), started)
+            self._doors.answered(door, loop.time(), started)
         finally:
             self._news.set()
 
-    def told(self, remaining: int, reset: float) -> None:
+    def told(self, remaining: int, reset: float, door: Door = HERE) -> None:
         """Take what the headers of an answer say: so many calls remain of a window that ends in `reset` seconds."""
-        self._pace.told(asyncio.get_running_loop().time(), remaining, reset)
+        self._doors.pace(door).told(asyncio.get_running_loop().time(), remaining, reset)
 
     @property
     def started(self) -> int:
         """How many calls were started."""
-        return self._pace.started
+        return self._doors.started
 
     def share(self, rate: float, until: float) -> None:
         """Start no more than `rate` calls a second, none for 0, and none from `until` on, by the event loop's clock."""
-        self._pace.bound(rate, until)
+        self._doors.bound(rate, until)
         self._news.set()
 
     async def missed(self) -> None:
@@ -112,12 +121,21 @@ class Throttle:
         if not self.waits:
             await self._missed.wait()
 
-    async def _turn(self, goes_on: Callable[[], bool]) -> float:
-        """Wait until a call may start, in the order of asking; return when it did."""
+    def _failed(self, door: Door, among: Sequence[Door], error: BaseException, *, faults: int) -> bool:
+        other = self._doors.failed(door, among, asyncio.get_running_loop().time(), faults=faults)
+        if faults and len(among) > 1:
+            log.warning("throttle.door", extra={"key": door.name, "reason": str(error)})
+        return other
+
+    async def _turn(self, goes_on: Callable[[], bool], among: Sequence[Door]) -> tuple[float, Door]:
+        """Wait until a call may start, in the order of asking; return when it did, and at which door."""
         loop = asyncio.get_running_loop()
         async with self._line:
             try:
-                while (at := self._pace.admit(now := loop.time())) > now:
+                while True:
+                    at, door = self._doors.admit(among, now := loop.time())
+                    if at <= now:
+                        return now, door
                     self.held += not self.waits
                     if at - now > GLANCE and not goes_on():
                         raise Halted("classify", "", "the run admits no more calls")
@@ -129,7 +147,6 @@ class Throttle:
                             await self._news.wait()
             finally:
                 self.waits = False
-        return now
 
     def _fits(self, size: int) -> bool:
         return not self._flying or (self._flying < self._concurrency and self._bytes + size <= self._max_bytes)

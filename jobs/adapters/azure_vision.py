@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -24,7 +25,7 @@ from jobs.adapters.azure_vision_links import Links
 from jobs.adapters.azure_vision_mapping import Json, lying, mapped
 from jobs.errors import Misconfigured, Rejected, Transient
 from jobs.model import Analysis, Facts, Image
-from jobs.steps import Done, Ready, Step, finished
+from jobs.steps import Done, Door, Ready, Step, finished
 
 API_VERSION: Final = "2023-10-01"
 _BYTES: Final = {"Content-Type": "application/octet-stream"}
@@ -75,7 +76,7 @@ class AzureVision:
 
     def __init__(
         self,
-        client: ImageAnalysisClient,
+        clients: Mapping[Door, ImageAnalysisClient],
         question: Question,
         *,
         preparation: Preparation,
@@ -86,7 +87,8 @@ class AzureVision:
         self.asked = question.asked + ("+fit" if preparation.fit else "")
         self.limits = preparation.limits
         self.price = price
-        self._client = client
+        self._clients = dict(clients)
+        self._doors = tuple(clients)
         self._question = question
         self._preparation = preparation
         self._threads = threads
@@ -107,25 +109,27 @@ class AzureVision:
             facts, data = await asyncio.get_running_loop().run_in_executor(self._threads, self._prepared, image)
         url = await self._links.link(image) if self._links and data is image.data else None
         if url is None:
-            return Ready(self.price, partial(self._by_bytes, image, data, facts))
-        return Ready(self.price, partial(self._by_link, image, url, facts))
+            return Ready(self.price, partial(self._by_bytes, image, data, facts), self._doors)
+        return Ready(self.price, partial(self._by_link, image, url, facts), self._doors)
 
-    async def _by_bytes(self, image: Image, data: bytes, facts: Facts) -> Step[Analysis]:
-        return Done(_told(image.name, await self._analyse(image.name, data), facts, data))
+    async def _by_bytes(self, image: Image, data: bytes, facts: Facts, door: Door) -> Step[Analysis]:
+        return Done(_told(image.name, await self._analyse(image.name, data, door), facts, data))
 
     async def check(self) -> str:
         """Send what is no image. It is refused before any work, so it costs nothing, and only after address, right and question."""
-        with suppress(Rejected):
-            await self._analyse("what is no image", NO_IMAGE)
-        return f"it takes requests for {', '.join(self._question.features)}; no call was made, --pay makes one"
+        for door in self._doors:
+            with suppress(Rejected):
+                await self._analyse("what is no image", NO_IMAGE, door)
+        several = f"{len(self._doors)} resources take" if len(self._doors) > 1 else "it takes"
+        return f"{several} requests for {', '.join(self._question.features)}; no call was made, --pay makes one"
 
-    async def _by_link(self, image: Image, url: str, facts: Facts) -> Step[Analysis]:
+    async def _by_link(self, image: Image, url: str, facts: Facts, door: Door) -> Step[Analysis]:
         assert self._links is not None
         try:
-            found = await self._analyse(image.name, url)
+            found = await self._analyse(image.name, url, door)
         except Rejected as error:
             if error.failure_class == UNREADABLE_URL:
-                return Ready(self.price, partial(self._by_bytes, image, image.data, facts))
+                return Ready(self.price, partial(self._by_bytes, image, image.data, facts), self._doors)
             await self._links.check(image)
             raise
         await self._links.check(image)
@@ -135,7 +139,7 @@ class AzureVision:
         facts = self._preparation.facts(image)
         return facts, self._preparation.sendable(image, facts)
 
-    async def _analyse(self, name: str, image: bytes | str) -> Json:
+    async def _analyse(self, name: str, image: bytes | str, door: Door) -> Json:
         """Make the call, with the bytes of an image or a link to it.
 
         The SDK's own `analyze` makes objects of the answer, as much time as the request, that convert each value at each look.
@@ -143,7 +147,7 @@ class AzureVision:
         body: dict[str, Any] = {"json": {"url": image}} if isinstance(image, str) else {"content": image, "headers": _BYTES}
         request = HttpRequest("POST", self._question.path, **body)
         with _expected(name), translated("classify", name):
-            response = await self._client.send_request(request)
+            response = await self._clients[door].send_request(request)
             if response.status_code != 200:  # noqa: PLR2004
                 raise HttpResponseError(response=response)
             return _read(response.content)
@@ -184,8 +188,37 @@ async def open_azure_vision(
     workers: int = 0,
     links: Links | None = None,
 ) -> AsyncIterator[AzureVision]:
-    """Open the resource at `location` as a classifier; images are prepared by `workers` threads (0: one for each core)."""
-    address = endpoint(location, credential)
-    async with pipeline(credential) as way, ImageAnalysisClient(address, credential, **way) as client:
+    """Open the resource at `location`, or several with commas between, as a classifier; `#20` behind one is its calls a second.
+
+    Images are prepared by `workers` threads (0: one for each core). Raises Misconfigured where several would not answer alike.
+    """
+    doors = _doors(location, question)
+    async with AsyncExitStack() as stack:
+        clients = {}
+        for door in doors:
+            address = endpoint(door.name, credential)
+            way = await stack.enter_async_context(pipeline(credential))
+            clients[door] = await stack.enter_async_context(ImageAnalysisClient(address, credential, **way))
         with preparing(workers) as threads:
-            yield AzureVision(client, question, preparation=preparation, threads=threads, price=price, links=links)
+            yield AzureVision(clients, question, preparation=preparation, threads=threads, price=price, links=links)
+
+
+def _doors(location: str, question: Question) -> tuple[Door, ...]:
+    """Return the resources of a location."""
+    doors = []
+    for one in filter(None, (part.strip() for part in location.split(","))):
+        address, _, rate = one.partition("#")
+        try:
+            per_second = float(rate) if rate else None
+        except ValueError:
+            per_second = math.nan
+        if per_second is not None and not 0 < per_second < math.inf:
+            hint = "It reads https://RESOURCE#20 for 20 calls a second."
+            raise Misconfigured("open", one, f"{rate!r} is no rate", hint=hint)
+        doors.append(Door(address, per_second))
+    if len({door.name for door in doors}) < len(doors):
+        raise Misconfigured("open", location, "a resource is named twice", hint="Name each once.")
+    if len(doors) > 1 and question.model == "latest":
+        cause = "several resources may have different models under `latest`"
+        raise Misconfigured("open", location, cause, hint="Set IMAGESWEEP_VISION_MODEL to a date that all of them have.")
+    return tuple(doors)

@@ -20,7 +20,7 @@ from jobs.adapters.azure_vision_http import Credential, endpoint, pipeline
 from jobs.adapters.azure_vision_image import Preparation, preparing
 from jobs.errors import Rejected, Transient
 from jobs.model import Image
-from jobs.steps import Done, Ready, Step, finished
+from jobs.steps import Done, Door, Ready, Step, finished
 
 API_VERSION: Final = "2024-02-01"
 MODEL: Final = "2023-04-15"
@@ -51,7 +51,7 @@ class AzureVisionEmbedder:
         data = await asyncio.get_running_loop().run_in_executor(self._threads, self._prepared, image)
         return Ready(self.price, partial(self._embedded, image.name, data))
 
-    async def _embedded(self, name: str, data: bytes) -> Step[bytes]:
+    async def _embedded(self, name: str, data: bytes, _: Door) -> Step[bytes]:
         headers = {"Content-Type": "application/octet-stream"}
         return Done(await self._ask("vectorizeImage", "embed", name, content=data, headers=headers))
 

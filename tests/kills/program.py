@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -29,7 +30,7 @@ from jobs.hashes import PREFIX
 from jobs.model import Analysis, Facts, Image, Lease, Limits, OpenPage, Outcome, Record, Scan, Tag
 from jobs.ports import Classifier
 from jobs.settings import Settings
-from jobs.steps import Done, Ready, Step
+from jobs.steps import Done, Door, Ready, Step
 
 ROOT = Path(__file__).parents[2]
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -144,11 +145,11 @@ class Paid:
         if isinstance(step, Done):
             return step
 
-        async def call() -> Step[Analysis]:
+        async def call(door: Door) -> Step[Analysis]:
             await self._line.tell("call", [content])
-            return self._counted(await step.make(), content)
+            return self._counted(await step.make(door), content)
 
-        return Ready(step.price, lambda: self._fate.through("answer", call))
+        return Ready(step.price, lambda door: self._fate.through("answer", partial(call, door)), step.doors)
 
 
 class Watched:

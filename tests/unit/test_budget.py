@@ -20,7 +20,7 @@ from jobs.event import Answer, settle_event
 from jobs.model import Account, Analysis, Image, Outcome, Report
 from jobs.retry import Policy
 from jobs.run import Terms
-from jobs.steps import Done, Ready, Step
+from jobs.steps import Done, Door, Ready, Step
 from jobs.sweep import sweep
 from jobs.work import Control, Ports
 from tests.fakes.source import MemorySource
@@ -406,11 +406,11 @@ class Choosy(Till):
         if image.data.startswith(b"small"):
             raise Rejected("prepare", image.name, "40 x 40 pixels", failure_class="too-small")
 
-        async def first() -> Step[Analysis]:
+        async def first(_: Door) -> Step[Analysis]:
             self.paid["first"] += 1
             return Ready(0.5, second)
 
-        async def second() -> Step[Analysis]:
+        async def second(_: Door) -> Step[Analysis]:
             return Done(await self.classify(image))
 
         return Ready(0.25, first)

@@ -75,15 +75,15 @@ PAID_ONCE = (
         file="jobs/answer.py",
         edits=(
             ("from jobs.errors import Halted,", "from jobs.errors import Halted, Rejected,"),
-            ("await ready.make()", "await _twice(ready)"),
+            ("await ready.make(door)", "await _twice(ready, door)"),
             (
                 "async def _call(",
                 lines(
-                    "async def _twice(ready: Ready[Analysis]) -> Step[Analysis]:",
+                    "async def _twice(ready: Ready[Analysis], door: Door) -> Step[Analysis]:",
                     "    try:",
-                    "        return await ready.make()",
+                    "        return await ready.make(door)",
                     "    except Rejected:",
-                    "        return await ready.make()",
+                    "        return await ready.make(door)",
                     "",
                     "",
                 )
