@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from jobs.model import OpenPage, Record
 from jobs.ports import Clock, Index, Ledger, State
@@ -13,7 +12,7 @@ from jobs.publish import publish
 from jobs.retry import Policy, retry
 from jobs.run import Run, Terms
 from jobs.throttle import Throttle
-from jobs.write import put, write
+from jobs.write import close, put, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +44,5 @@ async def erase(records: Sequence[Record], *, source: str, shelf: Shelf, run: Ru
     opened = await put(shelf.state, key, page, None, policy)
     stored = [record for record in await write(shelf.ledger, records, policy) if record is not None]
     await publish(stored, ledger=shelf.ledger, index=shelf.index, run=run)
-    await retry(partial(shelf.state.remove, OpenPage, key, opened), policy)
+    await close(shelf.state, key, opened, policy)
     return stored

@@ -28,7 +28,7 @@ from jobs.retry import retry
 from jobs.run import Run, Terms
 from jobs.throttle import Throttle
 from jobs.work import Place, Ports, Work, purse, settle_page, take_over
-from jobs.write import put, write
+from jobs.write import close, put, write
 
 ROUNDS = 5
 """How often a blob may change under the hands of one event before that is left to the next one."""
@@ -134,7 +134,7 @@ async def _bury(work: Work, record: Record | None) -> Answer | None:
     if buried is not None:
         run.counts.settle(Outcome.GONE)
         await publish([buried], ledger=work.ports.ledger, index=work.ports.index, run=run)
-    await retry(partial(state.remove, OpenPage, key, opened), policy)
+    await close(state, key, opened, policy)
     return Answer.BURIED if buried is not None else None
 
 

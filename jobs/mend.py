@@ -20,7 +20,7 @@ from jobs.publish import publish
 from jobs.retry import retry
 from jobs.taxonomy import outdated
 from jobs.work import Work, settle_page
-from jobs.write import put, write
+from jobs.write import close, put, write
 
 PAGE = 500
 """Findings in memory at once, with the embeddings of their records."""
@@ -231,7 +231,7 @@ async def _bury(work: Work, records: Sequence[Record], *, name: str) -> None:
     await publish(buried, ledger=work.ports.ledger, index=work.ports.index, run=run)
     if work.hold.lost:
         raise LeaseLost("delete", work.place.key, "another process took the source over")
-    await retry(partial(work.ports.state.remove, OpenPage, key, opened), policy)
+    await close(work.ports.state, key, opened, policy)
 
 
 async def _unlist(work: Work, batch: Sequence[Finding]) -> None:

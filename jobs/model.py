@@ -268,10 +268,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class OpenPage:
-    """The ids that a page has begun to store and that are not yet checkpointed."""
+    """The ids that a page has begun to store and that are not yet checkpointed. `taken` is the run that took it over, if any."""
 
     owner: str
     ids: tuple[str, ...]
+    taken: str = ""
 
 
 @dataclass(frozen=True, slots=True)

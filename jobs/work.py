@@ -30,7 +30,7 @@ from jobs.retry import Policy, retry
 from jobs.run import Counts, Parts, Run, Terms
 from jobs.settle import claim, settle, triage
 from jobs.throttle import FIRST, Throttle
-from jobs.write import put, write
+from jobs.write import close, put, write
 
 log = logging.getLogger("imagesweep")
 
@@ -241,18 +241,24 @@ async def take_over(work: Work, dead: Callable[[OpenPage], bool] = lambda _: Tru
 async def _finish(work: Work, key: str, page: OpenPage, version: str) -> int:
     """Finish one page, once more where its owner came to claim meanwhile; return how many records it has."""
     state, policy = work.ports.state, work.run.terms.retry
+    number = 0
     while True:
-        records = await _disowned(work, page)
-        await hashes.disown(state, page.owner, policy)
-        await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)
+        # Marked first: an owner that wakes up now can no longer close it, which would lose what is published here and refused.
         try:
-            await retry(partial(state.remove, OpenPage, key, version), policy)
+            version = await put(state, key, replace(page, taken=work.run.run_id), version, policy)
         except Conflict:
-            found = await retry(partial(state.get, OpenPage, key), policy)
-            if found is not None:
-                page, version = found
-                continue
-        return len(records)
+            log.info("sweep.contended", extra={"page": key})
+        else:
+            records = await _disowned(work, page)
+            number = len(records)
+            await hashes.disown(state, page.owner, policy)
+            await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)
+            if await close(state, key, version, policy):
+                return number
+        found = await retry(partial(state.get, OpenPage, key), policy)
+        if found is None:
+            return number
+        page, version = found
 
 
 async def _disowned(work: Work, page: OpenPage) -> list[Record]:
@@ -307,7 +313,8 @@ async def _settle_page(work: Work, blobs: Sequence[Blob], name: str) -> bool:
         raise LeaseLost("settle", work.place.key, "another process took the source over")
     if len(records) < len(taken) and work.run.halted is not None:
         raise work.run.halted
-    await retry(partial(work.ports.state.remove, OpenPage, key, opened), policy)
+    if not await close(work.ports.state, key, opened, policy):
+        raise LeaseLost("settle", work.place.key, "another process took the page over")
     return not any(record.failure is not None and record.failure.failure_class == "interrupted" for record in records)
 
 

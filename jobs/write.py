@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from jobs.errors import Conflict, Transient
-from jobs.model import Record
+from jobs.model import OpenPage, Record
 from jobs.ports import Document, Ledger, State
 from jobs.retry import Policy, retry
 
@@ -43,6 +43,15 @@ def _stamp(record: Record) -> tuple[object, ...]:
         record.corrections,
         record.properties,
     )
+
+
+async def close(state: State, key: str, opened: str, policy: Policy) -> bool:
+    """Remove an open page that is at the version `opened`; say whether it is gone, and not another's to close."""
+    try:
+        await retry(partial(state.remove, OpenPage, key, opened), policy)
+    except Conflict:
+        return False
+    return True
 
 
 async def put(state: State, key: str, document: Document, version: str | None, policy: Policy) -> str:

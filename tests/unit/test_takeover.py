@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 
 from jobs import decide
+from jobs.errors import Conflict
 from jobs.model import Claim, OpenPage, Record
 from tests.fakes.index import MemoryIndex
 from tests.fakes.store import MemoryStore
@@ -72,3 +74,28 @@ def test_claims_of_an_owner_that_wakes_up_during_a_takeover_are_given_back(shop:
     claim = shop.record(name).claim
     assert claim is None or claim.owner != "another:1:b"
     assert not [kind for kind, _ in shop.store.documents if kind == "OpenPage"]
+
+
+class Waking(MemoryIndex):
+    """An index that refuses every document, while the owner of the page wakes up and closes it: it published all of them itself."""
+
+    def __init__(self, shop: Shop, key: str, opened: str) -> None:
+        super().__init__()
+        self.shop, self.key, self.opened = shop, key, opened
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        with suppress(Conflict):
+            await self.shop.store.remove(OpenPage, self.key, self.opened)
+        assert ("OpenPage", self.key) in self.shop.store.documents, "a crash now would leave it stored and not shown, for good"
+        return ["no such letter" for _ in records]
+
+
+def test_an_owner_that_wakes_up_cannot_close_a_page_that_was_taken_over(shop: Shop) -> None:
+    (name,) = shop.fill(1)
+    shop.sweep()
+    key = f"{shop.source.key}||b|1"
+    version = shop.run(shop.store.put(key, OpenPage("another:1:b", (shop.record(name).id,)), None))
+    shop.index = Waking(shop, key, version)
+    shop.sweep()
+    assert shop.record(name).unpublished == "no such letter"
+    assert ("OpenPage", key) not in shop.store.documents
