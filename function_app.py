@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from jobs.app import answers, guard, observe, schedule
+from jobs.app import answers, guard, observe, pages, schedule
 from jobs.app.answers import Reply
 from jobs.app.desk import CONNECTION, QUEUE, desk
 from jobs.app.notices import notice
@@ -64,6 +64,15 @@ async def post_sweep(req: func.HttpRequest) -> func.HttpResponse:
 async def get_sweep(req: func.HttpRequest) -> func.HttpResponse:
     """Look at a sweep."""
     return _response(await guard.guarded(req.headers, lambda: answers.get_sweep(desk(), req.route_params["id"], req.url)))
+
+
+@app.route(route=f"{pages.ROUTE}/{{*path}}", methods=[func.HttpMethod.GET, func.HttpMethod.POST])
+async def gallery(req: func.HttpRequest) -> func.HttpResponse:
+    """Show the gallery, or answer its search API."""
+    stopped = guard.stopped(req.headers)
+    if stopped is not None:
+        return _response(stopped)
+    return await func.AsgiMiddleware(await pages.pages(desk())).handle_async(req)
 
 
 @app.route(route="health", methods=[func.HttpMethod.GET], auth_level=func.AuthLevel.ANONYMOUS)

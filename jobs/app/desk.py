@@ -59,25 +59,25 @@ class Desk:
 
     async def store(self) -> Store:
         """Return the store."""
-        return await self._part("store", lambda: wiring.store(self.settings))
+        return await self.part("store", lambda: wiring.store(self.settings))
 
     async def index(self) -> SearchIndex:
         """Return the index."""
-        return await self._part("index", lambda: wiring.index(self.settings))
+        return await self.part("index", lambda: wiring.index(self.settings))
 
     async def classifier(self) -> Classifier:
         """Return the classifier."""
-        return await self._part("classifier", lambda: wiring.classifier(self.settings))
+        return await self.part("classifier", lambda: wiring.classifier(self.settings))
 
     async def queue(self) -> Queue:
         """Return the queue."""
-        return await self._part("queue", open_queue)
+        return await self.part("queue", open_queue)
 
     async def source(self, named: str) -> Source:
         """Return the source that the settings name so."""
         alone = self.settings.model_copy(update={"source": named})
         [opener] = wiring.sources(alone)
-        return await self._part(f"source {named}", lambda: opener)
+        return await self.part(f"source {named}", lambda: opener)
 
     async def ports(self, named: str) -> Ports:
         """Return all that a job over one source is joined to."""
@@ -93,7 +93,7 @@ class Desk:
         """Return what the slices and events of this process share, and learn together: the pace of the classifier's service."""
         first = FIRST if (await self.classifier()).price else math.inf
         store = await self.store()
-        return await self._part("throttle", lambda: self._throttled(first, store))
+        return await self.part("throttle", lambda: self._throttled(first, store))
 
     @asynccontextmanager
     async def _throttled(self, first: float, store: Store) -> AsyncIterator[Throttle]:
@@ -114,7 +114,8 @@ class Desk:
         self._parts.clear()
         await self._stack.aclose()
 
-    async def _part(self, name: str, opener: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+    async def part(self, name: str, opener: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+        """Return what is open under a name, opened the first time."""
         async with self._turn:
             if name not in self._parts:
                 self._parts[name] = await self._stack.enter_async_context(opener())

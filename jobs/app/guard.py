@@ -24,10 +24,15 @@ def level() -> str:
 
 
 async def guarded(headers: Mapping[str, str], work: Callable[[], Awaitable[Reply]]) -> Reply:
-    """Return what `work` answers to a caller who was let in; refuse where the guard that is relied on is not there."""
+    """Return what `work` answers to a caller who was let in."""
+    return stopped(headers) or await answer(work)
+
+
+def stopped(headers: Mapping[str, str]) -> Reply | None:
+    """Return the answer to a caller who is not let in; also where the guard that is relied on is not there."""
     if entra():
         if os.environ.get(_ON, "").lower() != "true":
             return problem(503, "Authentication is off", "IMAGESWEEP_HTTP_AUTH is entra: turn App Service Authentication on.")
         if not headers.get(_PRINCIPAL):
             return problem(401, "Not signed in", "Bring a token for this app.")
-    return await answer(work)
+    return None

@@ -24,6 +24,7 @@ TRIGGERS: dict[str, dict[str, Any]] = {
     "on_blob_deleted": {"type": "eventGridTrigger"},
     "post_sweep": {"type": "httpTrigger", "route": "sweeps", "methods": ["POST"], "authLevel": "FUNCTION"},
     "get_sweep": {"type": "httpTrigger", "route": "sweeps/{id}", "methods": ["GET"], "authLevel": "FUNCTION"},
+    "gallery": {"type": "httpTrigger", "route": "gallery/{*path}", "methods": ["GET", "POST"], "authLevel": "FUNCTION"},
     "health": {"type": "httpTrigger", "route": "health", "methods": ["GET"], "authLevel": "ANONYMOUS"},
 }
 

@@ -70,12 +70,16 @@ class Terms:
 
 @dataclass(slots=True)
 class Counts:
-    """Calls by what they came to. `paid` and `embedded` are by SHA-256 of the content, `texts` by text."""
+    """Calls by what they came to. `paid` and `embedded` are by SHA-256 of the content, `texts` by text.
+
+    `by_second` counts those that were in the quota, by the second of the stand-in's clock.
+    """
 
     calls: int = 0
     throttled: int = 0
     refused: int = 0
     most_at_once: int = 0
+    by_second: Counter[int] = field(default_factory=Counter)
     paid: Counter[str] = field(default_factory=Counter)
     embedded: Counter[str] = field(default_factory=Counter)
     texts: Counter[str] = field(default_factory=Counter)
@@ -147,6 +151,7 @@ class VisionStandin:
             if most is not None and self._windows[seconds, int(now // seconds)] >= most:
                 self.counts.throttled += 1
                 raise self._too_many(math.ceil(seconds - now % seconds))
+        self.counts.by_second[int(now)] += 1
         for seconds in (1, 10):
             self._windows[seconds, int(now // seconds)] += 1
 
