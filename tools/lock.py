@@ -17,7 +17,7 @@ FILES = {
     "requirements.txt": (),
     "requirements-local.txt": ("local",),
     "requirements-cluster.txt": ("local", "cluster"),
-    "requirements-dev.txt": ("local", "dev"),
+    "requirements-dev.txt": ("local", "parquet", "dev"),
 }
 
 

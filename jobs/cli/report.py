@@ -33,7 +33,7 @@ _RISKY = ("=", "+", "-", "@", "\t", "\r")
 @click.option("--before", type=_DATE, help="Runs that began before this UTC date.")
 @click.option("--html", type=_FILE, help="Write a page for people, with plots, to this file.")
 @click.option("--csv", type=_FILE, help="Write a row for each run to this file.")
-@click.option("--parquet", type=_FILE, help="The same as Parquet; needs pyarrow.")
+@click.option("--parquet", type=_FILE, help="The same as Parquet; needs the extra `parquet`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def report_command(
     *,
@@ -113,7 +113,9 @@ def _with_parquet() -> None:
     try:
         importlib.import_module("pyarrow")
     except ImportError as error:
-        raise Misconfigured("report", "Parquet", "it needs the package pyarrow", hint="Install it, or use --csv.") from error
+        raise Misconfigured(
+            "report", "Parquet", "it needs the package pyarrow", hint="Install the extra `parquet`, or use --csv."
+        ) from error
 
 
 def _print(found: Summary, written: Sequence[Path]) -> None:

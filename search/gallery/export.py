@@ -38,7 +38,9 @@ async def parquet(request: Request) -> Response:
     try:
         importlib.import_module("pyarrow")
     except ImportError as error:
-        raise Misconfigured("export", "Parquet", "it needs the package pyarrow", hint="Install it, or export as CSV.") from error
+        raise Misconfigured(
+            "export", "Parquet", "it needs the package pyarrow", hint="Install the extra `parquet`, or export as CSV."
+        ) from error
     query, searcher = asked(request).query, parts(request).searcher
     rows = [row async for hits in _batches(searcher, query) for row in map(_row, hits)]
     body = await asyncio.to_thread(_parquet, rows)

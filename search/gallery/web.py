@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def root(request: Request) -> str:
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page from a template; every value in it is escaped."""
     about = {"root": root(request), "q": "", "editable": bool(parts(request).key), "filters": FILTERS, "problem": None}
+    about["can_parquet"] = find_spec("pyarrow") is not None
     about["can_embed"] = parts(request).embed is not None
     about["may_edit"] = request.scope.get("imagesweep.editor", False)
     about["csrf"] = request.scope.get("imagesweep.csrf", "")

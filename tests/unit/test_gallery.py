@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -354,11 +356,22 @@ def test_the_result_is_exported_and_no_cell_is_a_formula(run: Run) -> None:
     assert run(Gallery(images).get("/export.csv", q="nothing")).text.startswith("id,source,name")
 
 
-def test_parquet_without_its_library_says_what_to_do(run: Run) -> None:
-    pytest.importorskip("jobs")
-    answer = run(Gallery(many(1)).get("/export.parquet"))
-    assert answer.status in (200, 503)
-    assert answer.status == 200 or "pyarrow" in answer.text
+def test_the_result_is_exported_as_parquet(run: Run) -> None:
+    answer = run(Gallery([*many(3), picture("cat.jpg", ("cat", 0.9))]).get("/export.parquet", q="tag:dog"))
+    frame = pd.read_parquet(io.BytesIO(answer.body))
+    assert [tags.split("; ")[0] for tags in frame["tags"]] == ["dog"] * 3
+    assert frame["size"].dtype == "int64"
+
+
+def test_parquet_without_its_library_says_what_to_do_and_is_not_offered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = Gallery(many(1))
+    assert "/export.parquet" in run(gallery.get("/")).text
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("search.gallery.web.find_spec", lambda _: None)
+    assert "/export.parquet" not in run(gallery.get("/")).text
+    answer = run(gallery.get("/export.parquet"))
+    assert answer.status == 503
+    assert "extra `parquet`" in answer.text
 
 
 async def signed_in(gallery: Gallery) -> tuple[dict[str, str], str]:
