@@ -360,7 +360,7 @@ def test_the_result_is_exported_as_parquet(run: Run) -> None:
     answer = run(Gallery([*many(3), picture("cat.jpg", ("cat", 0.9))]).get("/export.parquet", q="tag:dog"))
     frame = pd.read_parquet(io.BytesIO(answer.body))
     assert [tags.split("; ")[0] for tags in frame["tags"]] == ["dog"] * 3
-    assert frame["size"].dtype == "int64"
+    assert frame["bytes"].dtype == "int64"
 
 
 def test_parquet_without_its_library_says_what_to_do_and_is_not_offered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
