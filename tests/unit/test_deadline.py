@@ -58,7 +58,7 @@ def test_a_run_is_done_in_time_and_hardly_before(shop: Shop, images: int, second
     till = Timed()
     report = finish(shop, till, images, seconds)
     assert (report.status, report.classified, report.message) == ("complete", images, "")
-    assert 0.97 * seconds <= report.seconds <= seconds
+    assert 0.98 * seconds <= report.seconds <= seconds
     gaps = sorted(later - one for one, later in zip(till.times, till.times[1:], strict=False))
     assert gaps[-1] <= 2 * seconds / images + 1, "calls are spread, with no pause"
     assert gaps[images // 2] >= 0.9 * seconds / images, "and not made in bursts"
@@ -73,7 +73,7 @@ def test_what_needs_no_call_shows_and_the_pace_is_taken_back(shop: Shop, place: 
     assert report.seconds <= 2_000
     assert till.calls == 401
     if place[1] < 1:
-        assert report.seconds >= 0.97 * 2_000
+        assert report.seconds >= 0.98 * 2_000
 
 
 def test_two_requests_for_an_image_take_two_turns() -> None:
