@@ -16,6 +16,7 @@ from starlette.types import Message, Scope
 from jobs.errors import Misconfigured, Rejected, StorageFailed
 from jobs.failures import FailureGroup
 from jobs.model import Image, Outcome, Record, Report
+from jobs.plan import Plan
 from search.gallery import Parts, Unavailable, gallery
 from search.query import Query, Results
 from tests.examples import NOON, deferred
@@ -52,6 +53,7 @@ class Gallery:
     down: bool = False
     runs: Sequence[Report] = ()
     groups: Sequence[FailureGroup] = ()
+    plans: Sequence[Plan] = ()
     redriven: list[str] = field(default_factory=list)
     said: list[tuple[str, str, str | None]] = field(default_factory=list)
     shown: list[tuple[str, int]] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Gallery:
                 pictures=self,
                 runs=self._runs,
                 failures=self._failures,
+                plan=self._plan,
                 redrive=self._redrive if self.key else None,
                 key=self.key,
                 correct=self._correct if self.key else None,
@@ -114,6 +117,11 @@ class Gallery:
 
     async def _failures(self) -> Sequence[FailureGroup]:
         return self.groups
+
+    async def _plan(self) -> Sequence[Plan]:
+        if self.down:
+            raise StorageFailed("list", "the source", "it does not answer", hint="See whether it is there.")
+        return self.plans
 
     async def _redrive(self, failure_class: str) -> str:
         self.redriven.append(failure_class)

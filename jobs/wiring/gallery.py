@@ -27,6 +27,7 @@ from jobs.settings import Settings, several
 from jobs.wiring import embedders
 from jobs.wiring.embedded import MEGABYTE
 from jobs.wiring.kinds import SearchIndex, Store, split
+from jobs.wiring.lookahead import Lookahead
 from jobs.work import Control, Ports
 from search.gallery import Parts, Unavailable
 from search.query import Query, Results
@@ -143,6 +144,7 @@ async def parts(settings: Settings, *, hosts: tuple[str, ...] = ()) -> AsyncIter
             pictures=LatePictures(sources, Late(stack, lambda: _thumbnails(settings, sources))),
             runs=store.runs,
             failures=store.failures,
+            plan=Lookahead(settings),
             redrive=redrive if key else None,
             correct=partial(_correct, settings) if key else None,
             likeness=index,

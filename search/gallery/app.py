@@ -60,6 +60,7 @@ def _routes() -> list[BaseRoute]:
         _page("/like/{id}", _checked(similar.like_upload)),
         Route("/like", similar.upload, methods=["POST"]),
         _page("/runs", work.runs),
+        _page("/plan", work.plan),
         _page("/failures", work.failures),
         _page("/failures", work.redrive, "POST"),
         _page("/key", keys.sign_in),

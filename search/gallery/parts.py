@@ -53,15 +53,30 @@ class Group(Protocol):
     def examples(self) -> Sequence[Record]: ...  # noqa: D102
 
 
+class Ahead(Protocol):
+    """What the next sweep of one source would do; the template reads the counts that `search.gallery.work` names."""
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def calls(self) -> int: ...  # noqa: D102
+    @property
+    def cost(self) -> float: ...  # noqa: D102
+    @property
+    def seconds(self) -> float | None: ...  # noqa: D102
+    @property
+    def by_prefix(self) -> Mapping[str, object]: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts that the gallery shows, each of which may fail by itself.
 
-    `runs` returns the newest reports, newest first; `failures` what failed, by class. `redrive` tries a class again and returns
-    what to tell the person who asked; `correct` says something of a label of the image with an id. `likeness` finds what is like a
-    vector, and `embed` makes one of a picture, which costs nothing. Nothing can be changed without `key`, which whoever changes
-    something has to know. `image_origin` is where addresses of pictures lead, if they do. `hosts` are the names that the gallery
-    may be called by; empty allows any.
+    `runs` returns the newest reports, newest first; `failures` what failed, by class; `plan` what is ahead, by source.
+    `redrive` tries a class again and returns what to tell the person who asked; `correct` says something of a label of the image
+    with an id. `likeness` finds what is like a vector, and `embed` makes one of a picture, which costs nothing. Nothing can be
+    changed without `key`, which whoever changes something has to know. `image_origin` is where addresses of pictures lead, if they
+    do. `hosts` are the names that the gallery may be called by; empty allows any.
     """
 
     searcher: Searcher
@@ -69,6 +84,7 @@ class Parts:
     pictures: Pictures
     runs: Callable[[], Awaitable[Sequence[Report]]]
     failures: Callable[[], Awaitable[Sequence[Group]]]
+    plan: Callable[[], Awaitable[Sequence[Ahead]]] | None = None
     redrive: Callable[[str], Awaitable[str]] | None = None
     correct: Callable[[str, str, Said | None], Awaitable[None]] | None = None
     likeness: Likeness | None = None

@@ -73,6 +73,7 @@ def root(request: Request) -> str:
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page from a template; every value in it is escaped."""
     about = {"root": root(request), "q": "", "editable": bool(parts(request).key), "filters": FILTERS, "problem": None}
+    about["can_plan"] = parts(request).plan is not None
     about["can_parquet"] = find_spec("pyarrow") is not None
     about["can_embed"] = parts(request).embed is not None
     about["may_edit"] = request.scope.get("imagesweep.editor", False)
@@ -125,6 +126,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"number": _number, "bytes": _bytes, "time": _time, "percent": _percent, "day": _day}
+    made.filters["duration"] = _duration
     made.globals |= {"spelled": lambda name, *values: spelled(name, values), "version": secrets.token_hex(4)}
     return made
 
@@ -148,6 +150,13 @@ def _time(time: datetime | None) -> str:
 
 def _day(time: datetime) -> str:
     return f"{time.astimezone(UTC):%d %b %Y}"
+
+
+def _duration(seconds: float) -> str:
+    for name, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {name}"
+    return f"{seconds:,.0f} seconds"
 
 
 def _percent(share: float) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,6 +14,10 @@ from search.gallery.keys import Forbidden, form
 from search.gallery.plots import HEIGHT, OUTCOMES, WIDTH, plots
 from search.gallery.web import page, parts, problem
 
+COUNTS = ("new", "changed", "stale", "archived", "deferred", "unchanged", "skipped")
+"""What a plan by listing alone can tell apart."""
+PLACES = ("new", "changed", "stale", "rederive")
+MOST_PLACES = 50
 _CLASS = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -19,6 +25,18 @@ async def runs(request: Request) -> Response:
     """Show what the last runs did, how fast, and at what cost."""
     found = await parts(request).runs()
     return page(request, "runs.html", title="Runs", runs=found, plots=plots(found), width=WIDTH, height=HEIGHT, outcomes=OUTCOMES)
+
+
+async def plan(request: Request) -> Response:
+    """Show what the next sweep would do."""
+    ahead = parts(request).plan
+    if ahead is None:
+        raise HTTPException(404, "There is no plan here.")
+    shown: dict[str, Any] = {"title": "Plan", "counts": COUNTS, "places": PLACES, "most": MOST_PLACES}
+    try:
+        return page(request, "plan.html", plans=await ahead(), **shown)
+    except SweepError as error:
+        return page(request, "plan.html", status=503, plans=(), problem=problem(error), **shown)
 
 
 async def failures(request: Request) -> Response:

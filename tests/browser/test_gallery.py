@@ -24,6 +24,7 @@ def test_every_page_is_accessible_and_quiet(visit: Visit, width: str, scheme: st
         "found": "/?q=tag:building -sky",
         "runs": "/runs",
         "failures": "/failures",
+        "plan": "/plan",
         "key": "/key",
     }.items():
         seen.go(path)

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.model import Correction, Outcome, Record, Report
+from jobs.plan import Part, Plan
 from search.gallery import keys
 from search.gallery.asking import DEEPEST, FRESH, Remembering
 from search.gallery.similar import MOST_BYTES
@@ -354,6 +355,22 @@ def test_the_result_is_exported_and_no_cell_is_a_formula(run: Run) -> None:
     assert {row["name"] for row in rows if row["tags"] == "dog"} == {"'=HYPERLINK(1).jpg"}
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
     assert run(Gallery(images).get("/export.csv", q="nothing")).text.startswith("id,source,name")
+
+
+def test_the_plan_says_what_is_ahead_and_escapes_what_it_shows(run: Run) -> None:
+    ahead = Plan(EVIL, listed=12_000, new=11_000, unchanged=1_000, calls=11_000, cost=22.5, seconds=7_300.0, prices="of today")
+    ahead.by_prefix = {f"{at:03}{EVIL}/": Part(new=1) for at in range(60)}
+    page = run(Gallery(many(1), plans=[ahead]).get("/plan")).text
+    for said in ("11,000 calls", "22.50", "about 2 hours", "12,000", "and 10 more places", "of today"):
+        assert said in page
+    assert "<script>alert" not in page
+    assert "Nothing is to be classified" in run(Gallery(many(1), plans=[Plan("folder:/a")]).get("/plan")).text
+
+
+def test_a_plan_that_cannot_be_made_says_why(run: Run) -> None:
+    answer = run(Gallery(many(1), down=True).get("/plan"))
+    assert answer.status == 503
+    assert "it does not answer" in answer.text
 
 
 def test_the_result_is_exported_as_parquet(run: Run) -> None:
