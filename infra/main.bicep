@@ -49,8 +49,8 @@ param sweepSchedule string = '0 0 1 * * *'
 @description('When an audit begins, in the same form.')
 param auditSchedule string = '0 0 4 * * 0'
 
-@description('Other settings of the app, by name, as in docs/operations.md.')
-param extraSettings object = {}
+@description('Other settings of the app, as in docs/operations.md: a list of { name, value }.')
+param extraSettings array = []
 
 @allowed([512, 2048, 4096])
 @description('Memory of an instance of the function app, in MB.')

@@ -24,33 +24,32 @@ param visionSend string
 param sweepCalls int
 param sweepSchedule string
 param auditSchedule string
-param extraSettings object
+param extraSettings array
 
 var signedIn = !empty(authClientId)
 var isPrivate = !empty(subnetId)
 var domain = 'azurewebsites.net'
 
 // The host and jobs/adapters/azure_queue.py read the same three settings of AzureWebJobsStorage; the other adapters go by AZURE_CLIENT_ID.
-var settings = {
-  AzureWebJobsStorage__accountName: hostName
-  AzureWebJobsStorage__credential: 'managedidentity'
-  AzureWebJobsStorage__clientId: identityClientId
-  AZURE_CLIENT_ID: identityClientId
-  APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
-  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-  PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
-  SWEEP_SCHEDULE: sweepSchedule
-  AUDIT_SCHEDULE: auditSchedule
-  IMAGESWEEP_SOURCE: source
-  IMAGESWEEP_CLASSIFIER: classifier
-  IMAGESWEEP_STORE: store
-  IMAGESWEEP_INDEX: index
-  IMAGESWEEP_VISION_FEATURES: visionFeatures
-  IMAGESWEEP_VISION_SEND: visionSend
-  IMAGESWEEP_HTTP_AUTH: signedIn ? 'entra' : 'key'
-}
-var budget = sweepCalls == 0 ? {} : { IMAGESWEEP_SWEEP_CALLS: string(sweepCalls) }
-var allSettings = items(union(settings, budget, extraSettings))
+var settings = [
+  { name: 'AzureWebJobsStorage__accountName', value: hostName }
+  { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
+  { name: 'AzureWebJobsStorage__clientId', value: identityClientId }
+  { name: 'AZURE_CLIENT_ID', value: identityClientId }
+  { name: 'APPLICATIONINSIGHTS_CONNECTION_STRING', value: insightsConnection }
+  { name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING', value: 'ClientId=${identityClientId};Authorization=AAD' }
+  { name: 'PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY', value: 'true' }
+  { name: 'SWEEP_SCHEDULE', value: sweepSchedule }
+  { name: 'AUDIT_SCHEDULE', value: auditSchedule }
+  { name: 'IMAGESWEEP_SOURCE', value: source }
+  { name: 'IMAGESWEEP_CLASSIFIER', value: classifier }
+  { name: 'IMAGESWEEP_STORE', value: store }
+  { name: 'IMAGESWEEP_INDEX', value: index }
+  { name: 'IMAGESWEEP_VISION_FEATURES', value: visionFeatures }
+  { name: 'IMAGESWEEP_VISION_SEND', value: visionSend }
+  { name: 'IMAGESWEEP_HTTP_AUTH', value: signedIn ? 'entra' : 'key' }
+]
+var budget = sweepCalls == 0 ? [] : [{ name: 'IMAGESWEEP_SWEEP_CALLS', value: string(sweepCalls) }]
 
 // With private networking: Event Grid, the Logic App and named addresses may call, nobody else. Deployment goes to the other site (scm),
 // which lets in who has the right in Azure.
@@ -103,13 +102,9 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     virtualNetworkSubnetId: isPrivate ? subnetId : null
     clientCertEnabled: false
     siteConfig: {
-      appSettings: [for setting in allSettings: {
-        name: setting.key
-        value: setting.value
-      }]
+      appSettings: concat(settings, budget, extraSettings)
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       http20Enabled: true
       remoteDebuggingEnabled: false
       ipSecurityRestrictionsDefaultAction: isPrivate ? 'Deny' : 'Allow'

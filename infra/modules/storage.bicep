@@ -53,5 +53,3 @@ resource made 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05
 output id string = account.id
 output name string = account.name
 output blobUrl string = account.properties.primaryEndpoints.blob
-output queueUrl string = account.properties.primaryEndpoints.queue
-output tableUrl string = account.properties.primaryEndpoints.table

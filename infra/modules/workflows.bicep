@@ -57,6 +57,7 @@ resource workflows 'Microsoft.Web/sites@2024-04-01' = {
   tags: tags
   kind: 'functionapp,workflowapp'
   dependsOn: [roles]
+  // checkov:skip=CKV_AZURE_16: it has both kinds of identity; the check knows one
   identity: {
     type: 'SystemAssigned, UserAssigned'
     userAssignedIdentities: { '${identityId}': {} }
