@@ -61,6 +61,9 @@ param instanceMemoryMB int = 2048
 @description('Most instances of the function app. A sweep needs one; bursts of events may use more.')
 param maximumInstanceCount int = 40
 
+@description('Name of the Cosmos DB account: one that was restored from a backup. Empty: the usual name.')
+param cosmosAccountName string = ''
+
 @description('Ceiling in RU/s of an autoscaled database, from 1000 on. 0: serverless. Cannot be changed later: it is another account.')
 @minValue(0)
 param cosmosMaxRu int = 0
@@ -218,7 +221,7 @@ module cosmos 'modules/cosmos.bicep' = {
   name: 'cosmos'
   scope: group
   params: {
-    name: 'cosmos-${token}'
+    name: empty(cosmosAccountName) ? 'cosmos-${token}' : cosmosAccountName
     location: location
     tags: tags
     database: database
