@@ -91,6 +91,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   location: location
   tags: union(tags, { 'azd-service-name': 'app' })
   kind: 'functionapp,linux'
+  // checkov:skip=CKV_AZURE_78: Flex Consumption has no FTP, and no setting for it
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: { '${identityId}': {} }

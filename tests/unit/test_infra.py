@@ -109,7 +109,9 @@ def test_events_go_to_functions_that_take_them() -> None:
     for name in named:
         assert "event_grid_trigger" in functions()[name]
         about = name.removeprefix("on_blob_").capitalize()
-        assert re.search(rf"functions/{name}'.*?includedEventTypes: \['Microsoft\.Storage\.Blob{about}'\]", BICEP["events.bicep"], re.DOTALL)
+        assert re.search(
+            rf"functions/{name}'.*?includedEventTypes: \['Microsoft\.Storage\.Blob{about}'\]", BICEP["events.bicep"], re.DOTALL
+        )
 
 
 def told() -> str:
@@ -158,7 +160,9 @@ def test_roles_are_in_one_file_each_with_its_reason() -> None:
         if re.search(built_in, line):
             assert lines[number - 1].startswith("// "), line
     assert all("roleAssignments@" not in text for name, text in BICEP.items() if name != "modules/roles.bicep")
-    names = re.findall(r"^resource \w+ '\S+oleAssignments@.*?name: (\S+?)\(", BICEP["modules/roles.bicep"], re.MULTILINE | re.DOTALL)
+    names = re.findall(
+        r"^resource \w+ '\S+oleAssignments@.*?name: (\S+?)\(", BICEP["modules/roles.bicep"], re.MULTILINE | re.DOTALL
+    )
     assert names
     assert set(names) == {"guid"}
 
