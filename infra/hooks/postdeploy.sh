@@ -7,11 +7,11 @@ cd "$(dirname "$0")/../.."
 imagesweep=.venv/bin/imagesweep
 make --silent .venv/run
 
-# A role that was just given may take some minutes until it counts.
+# A role that was just given may take some minutes until it counts, and a function until Event Grid finds it.
 patiently() {
   for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
     if "$@"; then return 0; fi
-    echo "not yet (try $try of 15): a role that was just given takes some minutes to count; again in 40 s" >&2
+    echo "not yet (try $try of 15): new roles and functions take some minutes to be known; again in 40 s" >&2
     sleep 40
   done
   return 1
@@ -24,7 +24,7 @@ else
   patiently "$imagesweep" index create
 fi
 
-az deployment group create --only-show-errors --output none \
+patiently az deployment group create --only-show-errors --output none \
   --subscription "$AZURE_SUBSCRIPTION_ID" --resource-group "$PHOTOS_RESOURCE_GROUP" \
   --name imagesweep-events --template-file infra/events.bicep \
   --parameters topicName="$PHOTOS_TOPIC" functionAppId="$SERVICE_APP_ID" container="$PHOTOS_CONTAINER" prefix="${PHOTOS_PREFIX:-}"
