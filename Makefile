@@ -15,7 +15,7 @@ done; \
 echo "imagesweep needs Python 3.11, 3.12 or 3.13" >&2; exit 1
 endef
 
-.PHONY: help run serve browser test check simulate defects kills kills-azure rehearse bench quality lock clean
+.PHONY: help run serve browser test check check-infra simulate defects kills kills-azure rehearse bench quality lock clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,16 @@ check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
 	$(PY) tools/lock.py --check
 	$(PY) -m pytest -q -n auto --dist worksteal -m "not slow and not servers"
 
+check-infra: .venv-infra/done ## the deployment in infra/: can be parsed, and holds to policy
+	.venv-infra/bin/python infra/check.py
+	.venv-infra/bin/checkov --config-file .checkov.yaml
+
+# Of its own: the policy's tools ask for other versions than the program does.
+.venv-infra/done: .venv/uv infra/requirements.txt
+	@found=$$($(find_python)) || exit 1; "$$found" -m venv .venv-infra
+	@$(PY) -m uv pip install --quiet --python .venv-infra/bin/python --require-hashes -r infra/requirements.txt
+	@touch .venv-infra/done
+
 serve: .venv/run ## the gallery over samples/, at http://127.0.0.1:8000
 	@[ -d .imagesweep/index ] || .venv/bin/imagesweep sweep
 	@.venv/bin/imagesweep serve
@@ -86,4 +96,4 @@ lock: .venv/uv ## write the locked requirements files anew
 	$(PY) tools/lock.py
 
 clean: ## remove the environment and all results
-	rm -rf .venv .imagesweep
+	rm -rf .venv .venv-infra .imagesweep
