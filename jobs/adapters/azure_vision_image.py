@@ -89,7 +89,7 @@ class Preparation:
 def preparing(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Open `workers` threads to prepare images in (0: one for each core), which bounds what is decoded at once.
 
-    Threads and not processes: nothing but colours depends on the pixels (docs/adr/0005-decoding-beside-paid-calls.md).
+    Threads and not processes: nothing but colours depends on the pixels (docs/adr/0010-decoding-beside-paid-calls.md).
     """
     threads = ThreadPoolExecutor(workers or os.cpu_count() or 1, "prepare")
     try:
