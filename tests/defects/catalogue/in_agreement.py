@@ -30,7 +30,7 @@ IN_AGREEMENT = (
         file="jobs/work.py",
         edits=(("OpenPage(work.run.owner, found.ids)", "OpenPage(work.run.owner, ())"),),
         says=UNSEEN,
-        seeds=range(4, 5),
+        seeds=range(2966, 2967),
     ),
     Defect(
         name="stored and not published for a lost lease",
@@ -61,9 +61,9 @@ IN_AGREEMENT = (
         name="takeover does not publish",
         promise=AGREE,
         file="jobs/work.py",
-        edits=(("        await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)\n", ""),),
+        edits=(("            await publish(records, ledger=work.ports.ledger, index=work.ports.index, run=work.run)\n", ""),),
         says=UNSEEN,
-        seeds=range(4, 5),
+        seeds=range(40, 41),
     ),
     Defect(
         name="dead owner keeps its claims",
@@ -79,7 +79,7 @@ IN_AGREEMENT = (
         file="jobs/publish.py",
         edits=(("if reason is not None}", 'if reason == "nothing"}'),),
         says=UNSEEN,
-        seeds=range(4, 5),
+        seeds=range(8, 9),
     ),
     Defect(
         name="revisions not compared after publishing",
@@ -87,7 +87,7 @@ IN_AGREEMENT = (
         file="jobs/publish.py",
         edits=(("and _state(current[record.id]) != _state(record)]", "and current[record.id].rev < 0]"),),
         says=UNSEEN,
-        seeds=range(191, 192),
+        seeds=range(395, 396),
     ),
     Defect(
         name="another's removal not seen after publishing",
@@ -103,7 +103,7 @@ IN_AGREEMENT = (
         file="jobs/write.py",
         edits=(("and _stamp(ours) == _stamp(theirs):", "and _stamp(ours) != _stamp(theirs):"),),
         says=UNSEEN,
-        seeds=range(11, 12),
+        seeds=range(15, 16),
     ),
     Defect(
         name="unconditional result write",
@@ -113,7 +113,7 @@ IN_AGREEMENT = (
             ("if theirs is not None and theirs.claim is not None and theirs.claim.owner == run.owner:", "if theirs is not None:"),
         ),
         says="was known as .* and was stored as classified|was passed by the watermark, and is",
-        seeds=range(281, 282),
+        seeds=range(1392, 1393),
     ),
     Defect(
         name="audit without brake",

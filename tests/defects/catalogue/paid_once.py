@@ -35,7 +35,7 @@ PAID_ONCE = (
             ),
         ),
         says=REPEATED,
-        seeds=range(141, 142),
+        seeds=range(155, 156),
     ),
     Defect(
         name="identical bytes in flight not noticed",
@@ -43,7 +43,7 @@ PAID_ONCE = (
         file="jobs/answer.py",
         edits=(("    flying = run.answering.get(content_hash)\n", "    flying = None\n"),),
         says=REPEATED,
-        seeds=range(12, 13),
+        seeds=range(1),
     ),
     Defect(
         name="stored answers not reused",
@@ -51,7 +51,7 @@ PAID_ONCE = (
         file="jobs/answer.py",
         edits=(("    return found.analysis if found is not None else None\n", "    return None\n"),),
         says=REPEATED,
-        seeds=range(77, 78),
+        seeds=range(2, 3),
     ),
     Defect(
         name="answer of an older version not kept",
@@ -59,7 +59,7 @@ PAID_ONCE = (
         file="jobs/settle.py",
         edits=(("    if ids:\n        full =", "    if not ids:\n        full ="),),
         says=REPEATED,
-        seeds=range(1),
+        seeds=range(10, 11),
     ),
     Defect(
         name="answer that came too late not kept",
@@ -91,7 +91,7 @@ PAID_ONCE = (
             ),
         ),
         says=REPEATED,
-        seeds=range(76, 77),
+        seeds=range(24, 25),
     ),
     Defect(
         name="rejected image tried again later",
@@ -112,7 +112,7 @@ PAID_ONCE = (
         file="jobs/work.py",
         edits=(("        return hold.left() > terms.call_seconds\n", "        return True\n"),),
         says="made a call without a lease that outlives it",
-        seeds=range(2, 3),
+        seeds=range(17, 18),
     ),
     Defect(
         name="lease not asked in the moment of a call",
@@ -120,7 +120,7 @@ PAID_ONCE = (
         file="jobs/run.py",
         edits=(("if self.halted is not None or not self.covered():", "if self.halted is not None:"),),
         says="made a call without a lease that outlives it",
-        seeds=range(2, 3),
+        seeds=range(17, 18),
     ),
     Defect(
         name="reuse whatever the model",
