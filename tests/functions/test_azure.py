@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -266,17 +267,25 @@ def test_a_host_that_is_killed_in_the_middle_of_the_night_loses_nothing_and_pays
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["status"] == "complete", report
-    paid = counts(addresses)["paid"]
-    assert len(paid) == number
-    twice = sum(paid.values()) - number
-    assert twice <= concurrency + buffer, f"in {report['slices']} slices"
     with pytest.MonkeyPatch.context() as patched:
         for name, value in settings.items():
             patched.setenv(name, value)
         outcomes, shown = run(_held())
-    assert len(outcomes) == number
-    assert set(outcomes.values()) == {Outcome.CLASSIFIED}
+        why = run(_why())
+    assert Counter(outcomes.values()) == {Outcome.CLASSIFIED: number}, why
     assert shown == set(outcomes)
+    paid = counts(addresses)["paid"]
+    assert len(paid) == number
+    twice = sum(paid.values()) - number
+    assert twice <= concurrency + buffer, f"in {report['slices']} slices"
+
+
+async def _why() -> Counter[str]:
+    """Return why blobs were deferred."""
+    source = await desk().source(desk().sources[0])
+    failures = [one.failure async for batch in (await desk().store()).scan(source.key) for one in batch if one.failure]
+    await desk().close()
+    return Counter(f"{failure.failure_class}: {failure.reason}" for failure in failures)
 
 
 async def _held() -> tuple[dict[str, Outcome | None], set[str]]:
