@@ -17,6 +17,11 @@ RETIRED = "retired"
 """The failure class of what was forgotten for its age: a new version of it is taken again."""
 
 
+GRAIN = timedelta(seconds=2)
+"""How far a store's clock may seem to go back from one look to the next: that of Cosmos DB tells whole seconds.
+
+What is due at once must be due for whoever looks next; it was left for the next sweep otherwise.
+"""
 _REHYDRATION = timedelta(hours=6)
 
 
@@ -186,8 +191,11 @@ def forgotten(record: Record, *, now: datetime) -> Record:
 def deferred(
     record: Record, failure_class: str, reason: str, *, now: datetime, distance: timedelta = timedelta(), counts: bool = True
 ) -> Record:
-    """Return the record of a version to try again after `distance`. `counts` is false when the attempt proves nothing."""
-    failure = Failure(failure_class, reason, _attempts(record) + counts, now + distance)
+    """Return the record of a version to try again after `distance`, at once for none.
+
+    `counts` is false when the attempt proves nothing.
+    """
+    failure = Failure(failure_class, reason, _attempts(record) + counts, now + (distance or -GRAIN))
     return replace(record, outcome=Outcome.DEFERRED, failure=failure, claim=None, settled=now)
 
 
@@ -198,7 +206,7 @@ def archived(record: Record, why: str, *, now: datetime) -> Record:
 
 def disown(record: Record, *, now: datetime) -> Record:
     """Return the record without the claim of an owner that is known to be dead, due at once."""
-    failure = record.failure and replace(record.failure, failure_class="interrupted", reason="its run died", next_try=now)
+    failure = record.failure and replace(record.failure, failure_class="interrupted", reason="its run died", next_try=now - GRAIN)
     return replace(record, claim=None, failure=failure)
 
 

@@ -24,35 +24,26 @@ async def sweep(*, ports: Ports, terms: Terms, prefix: str = "", from_now: bool 
     prefix = within(ports.source, prefix)
 
     async def body(work: Work) -> str:
-        if not await _retry_deferred(work, prefix=prefix):
-            return "stopped"
+        await _retry_deferred(work, prefix=prefix)
         return await _scan(work, prefix=prefix, from_now=from_now)
 
     return await conduct("sweep", body, ports=ports, key=f"{ports.source.key}|{prefix}", terms=terms, control=control)
 
 
-async def _retry_deferred(work: Work, *, prefix: str) -> bool:
-    """Settle the deferred blobs that are due, as they are now, up to the share of a slice; say whether it reached them.
-
-    Where it did not, nothing else can be settled now either, and a listing that finds all the rest settled would call it complete.
-    """
+async def _retry_deferred(work: Work, *, prefix: str) -> None:
+    """Settle the deferred blobs that are due, as they are now, up to the share that a slice gives them."""
     parts, run = work.parts, work.run
     now = work.run.now()
     left = run.terms.deferred_share
     number = 0
     async for batch in parts.ledger.scan(parts.source.key, outcomes=[Outcome.DEFERRED], due=now, prefix=prefix):
-        if left <= 0:
-            return True
-        if not run.admits():
-            return False
+        if not run.admits() or left <= 0:
+            return
         due = batch[:left]
         left -= len(due)
         run.counts.retried += len(due)
         number += 1
-        blobs = await asyncio.gather(*(as_it_is(work, record) for record in due))
-        if not await settle_page(work, blobs, name=f"due{number:06}"):
-            return False
-    return True
+        await settle_page(work, await asyncio.gather(*(as_it_is(work, record) for record in due)), name=f"due{number:06}")
 
 
 async def _scan(work: Work, *, prefix: str, from_now: bool) -> str:
