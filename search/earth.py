@@ -11,7 +11,7 @@ from search.query import Area, Near
 RADIUS = 6371.0088
 """Mean radius of the earth in kilometres."""
 
-_STRIPS = 48
+_STRIPS = 96
 _HALF_TURN = 180.0
 _POLE = 90.0
 

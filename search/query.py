@@ -30,7 +30,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A circle on the earth: degrees of its centre, kilometres of its radius. Its edge is true to one per cent of the radius."""
+    """A circle on the earth: degrees of its centre, kilometres of its radius. Its edge is true to two per cent of the radius."""
 
     latitude: float
     longitude: float
