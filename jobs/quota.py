@@ -25,11 +25,11 @@ from jobs.write import put
 
 SHARE_SECONDS: Final = 10.0
 """How long a share lasts unless it is renewed: what a dead process withholds from the others."""
-EVERY: Final = 2.0
+EVERY: Final = 1.0
 """Seconds between two renewals: how soon a newcomer gets its share."""
 IDLE: Final = 20.0
 """Seconds without a call after which a process leaves its share to the others until it has a call to make."""
-ABREAST: Final = 0.98
+ABREAST: Final = 0.99
 """Part of the quota that is shared out where several share it: their calls are even one by one, but not among each other."""
 _MOST: Final = 0.5
 _ROOM: Final = 1.25

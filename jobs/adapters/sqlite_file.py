@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,8 +149,7 @@ def _make_folder(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, ladder: Sequence[Sequence[str]]) -> None:
-    if _pragma(connection, "journal_mode") != "wal":
-        connection.execute("PRAGMA journal_mode = WAL")
+    _keep_log(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     if _pragma(connection, "user_version") == len(ladder):
@@ -162,6 +162,19 @@ def _prepare(connection: sqlite3.Connection, path: Path, ladder: Sequence[Sequen
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
         connection.execute(f"PRAGMA user_version = {len(ladder)}")
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Turn the log on. SQLite does not wait by itself where several processes do that to a new file at once."""
+    end = time.monotonic() + BUSY_SECONDS
+    while _pragma(connection, "journal_mode") != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
