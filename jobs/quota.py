@@ -26,10 +26,13 @@ from jobs.write import put
 SHARE_SECONDS: Final = 10.0
 """How long a share lasts unless it is renewed: what a dead process withholds from the others."""
 EVERY: Final = 1.0
-"""Seconds between two renewals: how soon a newcomer gets its share."""
+"""Seconds between two renewals: how soon the others make room for a newcomer."""
+SOON: Final = 0.2
+"""Seconds between two renewals of a share that is smaller than it should be: how long what was given up is used by nobody."""
+_NEAR: Final = 0.95
 IDLE: Final = 20.0
 """Seconds without a call after which a process leaves its share to the others until it has a call to make."""
-ABREAST: Final = 0.99
+ABREAST: Final = 0.98
 """Part of the quota that is shared out where several share it: their calls are even one by one, but not among each other."""
 _MOST: Final = 0.5
 _ROOM: Final = 1.25
@@ -49,10 +52,19 @@ def fair(wants: Sequence[float], whole: float) -> list[float]:
 def granted(quota: Quota, owner: str, wants: float, *, whole: float, now: datetime) -> Share:
     """Return the share that a process may write for itself: its fair one, as far as the others have left it already."""
     others = living(quota, owner, now)
-    part = whole * ABREAST if others else whole
-    due = fair([wants, *(share.wants for share in others)], part)[0]
-    free = part - sum(share.rate for share in others)
-    return Share(owner, max(min(due, free), 0.0), wants, now + timedelta(seconds=SHARE_SECONDS))
+    free = _part(others, whole) - sum(share.rate for share in others)
+    rate = max(min(due(quota, owner, wants, whole=whole, now=now), free), 0.0)
+    return Share(owner, rate, wants, now + timedelta(seconds=SHARE_SECONDS))
+
+
+def due(quota: Quota, owner: str, wants: float, *, whole: float, now: datetime) -> float:
+    """Return the fair share of a process, whether the others have left it already or not."""
+    others = living(quota, owner, now)
+    return fair([wants, *(share.wants for share in others)], _part(others, whole))[0]
+
+
+def _part(others: Sequence[Share], whole: float) -> float:
+    return whole * ABREAST if others else whole
 
 
 def living(quota: Quota, owner: str, now: datetime) -> tuple[Share, ...]:
@@ -72,7 +84,7 @@ class Member:
         self.owner = uuid.uuid4().hex
         self._throttle, self._state, self._clock = throttle, state, clock
         self._key, self._whole, self._policy = key, whole, policy
-        self._rate, self._wants = 0.0, whole
+        self._rate, self._wants, self._short = 0.0, whole, False
         self._looked, self._started, self._held = 0.0, 0, 0
 
     async def join(self) -> None:
@@ -88,6 +100,7 @@ class Member:
             with suppress(Conflict):
                 await put(self._state, self._key, quota, version, self._policy)
                 self._rate = share.rate
+                self._short = share.rate < _NEAR * due(found, self.owner, self._wants, whole=self._whole, now=now)
                 self._throttle.share(share.rate, asked + SHARE_SECONDS)
                 return
             await asyncio.sleep(random.random() * 0.02 * (attempt + 1))
@@ -110,7 +123,7 @@ class Member:
         loop = asyncio.get_running_loop()
         busy, started = loop.time(), self._throttle.started
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(SOON if self._short else EVERY)
             if self._throttle.started != started or self._throttle.waits:
                 busy, started = loop.time(), self._throttle.started
             elif loop.time() - busy > IDLE:
