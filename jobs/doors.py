@@ -53,23 +53,27 @@ class Way:
 
 
 class Doors:
-    """The paces of all doors, each made when its door is first asked for."""
+    """The paces of all doors, each made when its door is first asked for.
 
-    def __init__(self, paced: Callable[[Door], Pace]) -> None:
+    `per_second` is the quota of the doors that name none of their own.
+    """
+
+    def __init__(self, paced: Callable[[float | None], Pace], per_second: float | None = None) -> None:
         self._paced = paced
+        self._per_second = per_second
         self._ways: dict[Door, Way] = {}
-        self._bound: tuple[float, float] | None = None
+        self._shared: tuple[float, float] | None = None
 
     @property
     def started(self) -> int:
         """How many calls were started."""
         return sum(way.pace.started for way in self._ways.values())
 
-    def bound(self, most: float, until: float) -> None:
-        """Bound the pace of every door, as `Pace.bound` does."""
-        self._bound = most, until
-        for way in self._ways.values():
-            way.pace.bound(most, until)
+    def share(self, part: float, until: float) -> None:
+        """Bound the pace of every door that has a quota to this part of it, as `Pace.bound` does."""
+        self._shared = part, until
+        for door in self._ways:
+            self._limit(door)
 
     def pace(self, door: Door) -> Pace:
         """Return the pace of a door."""
@@ -110,7 +114,15 @@ class Doors:
 
     def _way(self, door: Door) -> Way:
         if door not in self._ways:
-            self._ways[door] = Way(self._paced(door))
-            if self._bound is not None:
-                self._ways[door].pace.bound(*self._bound)
+            self._ways[door] = Way(self._paced(self._quota(door)))
+            self._limit(door)
         return self._ways[door]
+
+    def _quota(self, door: Door) -> float | None:
+        return door.per_second or self._per_second
+
+    def _limit(self, door: Door) -> None:
+        quota = self._quota(door)
+        if self._shared is not None and quota is not None:
+            part, until = self._shared
+            self._ways[door].pace.bound(quota * part, until)

@@ -101,7 +101,7 @@ class Member:
                 await put(self._state, self._key, quota, version, self._policy)
                 self._rate = share.rate
                 self._short = share.rate < _NEAR * due(found, self.owner, self._wants, whole=self._whole, now=now)
-                self._throttle.share(share.rate, asked + SHARE_SECONDS)
+                self._throttle.share(share.rate / self._whole, asked + SHARE_SECONDS)
                 return
             await asyncio.sleep(random.random() * 0.02 * (attempt + 1))
 

@@ -48,7 +48,7 @@ class Throttle:
     ) -> None:
         self._concurrency = concurrency
         self._max_bytes = max_bytes
-        self._doors = Doors(lambda door: Pace(concurrency=concurrency, first=first, most=door.per_second or per_second, told=told))
+        self._doors = Doors(lambda most: Pace(concurrency=concurrency, first=first, most=most, told=told), per_second)
         self._line = asyncio.Lock()
         self._news = asyncio.Event()
         self._flying = 0
@@ -110,9 +110,9 @@ class Throttle:
         """How many calls were started."""
         return self._doors.started
 
-    def share(self, rate: float, until: float) -> None:
-        """Start no more than `rate` calls a second, none for 0, and none from `until` on, by the event loop's clock."""
-        self._doors.bound(rate, until)
+    def share(self, part: float, until: float) -> None:
+        """Use no more than a part of each quota that is known, none of it for 0 and from `until` on, by the event loop's clock."""
+        self._doors.share(part, until)
         self._news.set()
 
     async def missed(self) -> None:

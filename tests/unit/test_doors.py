@@ -22,8 +22,8 @@ from tests.unit.vision_kit import CREDENTIAL, photo, preparation
 EAST, WEST = Door("east", 10.0), Door("west", 20.0)
 
 
-def doors(first: float = math.inf) -> Doors:
-    return Doors(lambda door: Pace(concurrency=64, first=first, most=door.per_second))
+def doors(per_second: float | None = None) -> Doors:
+    return Doors(lambda most: Pace(concurrency=64, most=most), per_second)
 
 
 def test_calls_go_where_they_may_start_and_each_door_keeps_its_own_rate() -> None:
@@ -86,12 +86,14 @@ def test_the_only_door_is_never_rested() -> None:
     assert found.admit((HERE,), 0.0)[0] == 0.0
 
 
-def test_a_share_bounds_every_door_also_one_that_comes_later() -> None:
-    found = doors()
+def test_a_share_is_a_part_of_the_quota_of_each_door_also_of_one_that_comes_later() -> None:
+    found, plain = doors(per_second=50.0), Door("plain")
     found.pace(EAST)
-    found.bound(5.0, 100.0)
-    assert found.pace(EAST).rate == found.pace(WEST).rate == 5.0
-    found.bound(5.0, 1.0)
+    found.share(0.5, 100.0)
+    assert [found.pace(door).rate for door in (EAST, WEST, plain)] == [5.0, 10.0, 25.0]
+    found.share(1.0, 100.0)
+    assert [found.pace(door).rate for door in (EAST, WEST, plain)] == [10.0, 20.0, 50.0], "never more than its own quota"
+    found.share(0.5, 1.0)
     assert found.admit((EAST, WEST), 2.0)[0] == math.inf
 
 

@@ -53,7 +53,7 @@ class Process:
 
     def __init__(self, store: MemoryStore, whole: float = 40.0) -> None:
         self.store, self.whole = store, whole
-        self.throttle = Throttle(concurrency=64, max_bytes=1)
+        self.throttle = Throttle(concurrency=64, max_bytes=1, per_second=whole)
         self.calls: list[float] = []
         self.gap = 0.0
 
