@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
@@ -275,6 +277,20 @@ def test_many_may_open_a_new_file_at_once(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def _opens(path: Path) -> str:
+    try:
+        connect(path, read_only=False).close()
+    except Exception as error:  # noqa: BLE001 - told by the assert
+        return str(error)
+    return ""
+
+
+def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(6, multiprocessing.get_context("spawn")) as pool:
+        answers = [answer for at in range(40) for answer in pool.map(_opens, [tmp_path / f"{at}.db"] * 6)]
+    assert set(answers) == {""}
 
 
 @pytest.mark.parametrize("acknowledged", [1, 7, 23])
