@@ -52,7 +52,7 @@ simulate: .venv/dev ## SEEDS=100000 simulated worlds, on all cores
 defects: .venv/dev ## plant known defects, one at a time, and show what kills each
 	$(PY) -m tests.defects --all
 
-check: .venv/dev ## lint, types, layers, lock, fast tests; under a minute
+check: .venv/dev ## lint, types, layers, lock, fast tests; a minute and a half on two cores
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy

@@ -8,11 +8,10 @@ from dataclasses import fields
 import click
 from rich.text import Text
 
-from jobs import wiring
 from jobs.cli.output import answering, out, print_json, printable, table
-from jobs.plan import Part, Plan, Sampling, plan
-from jobs.ports import Source
-from jobs.settings import Settings, load
+from jobs.plan import Part, Plan, Sampling
+from jobs.settings import load
+from jobs.wiring.lookahead import plans
 
 COUNTS = ("new", "changed", "stale", "duplicate", "local", "unreadable", "archived", "deferred", "unchanged", "skipped")
 
@@ -41,36 +40,12 @@ def plan_command(*, prefix: str, quick: bool, sample: int | None, seed: int, by_
         raise click.UsageError("--quick reads no image, --sample some: choose one of them.")
     with answering(as_json=as_json):
         sampling = Sampling(sample, seed) if sample else None
-        plans = asyncio.run(_plan_all(load(), prefix, read=not quick, by_prefix=by_prefix, sampling=sampling))
+        made = asyncio.run(plans(load(), prefix=prefix, read=not quick, by_prefix=by_prefix, sampling=sampling))
         if as_json:
-            print_json(plans[0] if len(plans) == 1 else {"sources": plans})
+            print_json(made[0] if len(made) == 1 else {"sources": made})
             return
-        for one in plans:
+        for one in made:
             _print_plan(one)
-
-
-async def _plan_all(settings: Settings, prefix: str, *, read: bool, by_prefix: bool, sampling: Sampling | None) -> list[Plan]:
-    async def of(source: Source) -> Plan:
-        return await plan(
-            source=source,
-            classifier=classifier,
-            ledger=store,
-            state=store,
-            clock=store,
-            terms=wiring.terms(settings),
-            prefix=prefix,
-            read=read,
-            by_prefix=by_prefix,
-            tariff=wiring.tariff(settings),
-            sampling=sampling,
-        )
-
-    plans = []
-    async with wiring.classifier(settings) as classifier, wiring.store(settings) as store:
-        for opener in wiring.sources(settings):
-            async with opener as source:
-                plans.append(await of(source))
-    return plans
 
 
 def _print_plan(one: Plan) -> None:

@@ -1,4 +1,4 @@
-"""Lookahead: the plan that the gallery shows: settings in, plans out, made by listing alone, and not anew for each who asks."""
+"""Lookahead: settings in, plans out; and the plan that the gallery shows: by listing alone, and not made anew for each who asks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,44 @@ from typing import Final
 
 from jobs import wiring
 from jobs.errors import Transient
-from jobs.plan import Plan, plan
+from jobs.plan import Plan, Sampling, plan
 from jobs.settings import Settings
 
 SECONDS: Final = 20.0
 """How long a page may wait for a listing; an archive takes longer, and is for the command line."""
 KEPT: Final = 600.0
 """Seconds that a plan is shown for: listing a container is paid for, and the page may be open to all."""
+
+
+async def plans(
+    settings: Settings,
+    *,
+    prefix: str = "",
+    read: bool = True,
+    by_prefix: bool = False,
+    sampling: Sampling | None = None,
+    read_only: bool = False,
+) -> list[Plan]:
+    """Return what the next sweep of each source would do; a store that is not there yet is made, unless `read_only`."""
+    made = []
+    async with wiring.classifier(settings) as classifier, wiring.store(settings, read_only=read_only) as store:
+        for opener in wiring.sources(settings):
+            async with opener as source:
+                one = await plan(
+                    source=source,
+                    classifier=classifier,
+                    ledger=store,
+                    state=store,
+                    clock=store,
+                    terms=wiring.terms(settings),
+                    prefix=prefix,
+                    read=read,
+                    by_prefix=by_prefix,
+                    tariff=wiring.tariff(settings),
+                    sampling=sampling,
+                )
+                made.append(one)
+    return made
 
 
 @dataclass(slots=True)
@@ -35,28 +66,9 @@ class Lookahead:
             if self.made is None or self.clock() - self.at > KEPT:
                 try:
                     async with asyncio.timeout(SECONDS):
-                        self.made = await self._plans()
+                        self.made = await plans(self.settings, read=False, by_prefix=True, read_only=True)
                 except TimeoutError as error:
                     cause = f"listing takes longer than {SECONDS:.0f} s"
                     raise Transient("plan", "", cause, hint="Run imagesweep plan, which takes its time.") from error
                 self.at = self.clock()
             return self.made
-
-    async def _plans(self) -> Sequence[Plan]:
-        settings, plans = self.settings, []
-        async with wiring.classifier(settings) as classifier, wiring.store(settings, read_only=True) as store:
-            for opener in wiring.sources(settings):
-                async with opener as source:
-                    found = await plan(
-                        source=source,
-                        classifier=classifier,
-                        ledger=store,
-                        state=store,
-                        clock=store,
-                        terms=wiring.terms(settings),
-                        read=False,
-                        by_prefix=True,
-                        tariff=wiring.tariff(settings),
-                    )
-                    plans.append(found)
-        return plans

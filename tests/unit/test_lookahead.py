@@ -49,10 +49,10 @@ def test_it_is_made_once_in_a_while_whoever_asks(run: Run, settings: Settings, t
 
 
 def test_a_listing_without_end_is_left_to_the_command_line(run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def endless(_: Lookahead) -> None:
+    async def endless(*_: object, **__: object) -> None:
         await asyncio.sleep(3600)
 
     monkeypatch.setattr(lookahead, "SECONDS", 0.05)
-    monkeypatch.setattr(Lookahead, "_plans", endless)
+    monkeypatch.setattr(lookahead, "plans", endless)
     with pytest.raises(Transient, match="imagesweep plan"):
         run(Lookahead(settings)())
