@@ -13,8 +13,8 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache, partial
 from typing import Final, Literal
 
 from jobs.errors import Conflict, Misconfigured, Spent, SweepError, Transient
@@ -79,7 +79,13 @@ def affordable(budget: float | None, price: float, *, name: str) -> None:
 
 def key_of(period: Period, now: datetime) -> str:
     """Return the key of the account of the period that it is now."""
-    return f"{period}|{now.astimezone(UTC):{'%Y-%m-%d' if period == 'day' else '%Y-%m'}}"
+    return keys_of(now.astimezone(UTC).date())[PERIODS.index(period)]
+
+
+@lru_cache(2)
+def keys_of(day: date) -> tuple[str, ...]:
+    """Return the keys of the accounts of a day in UTC, in the order of the periods."""
+    return tuple(f"{period}|{day:{'%Y-%m-%d' if period == 'day' else '%Y-%m'}}" for period in PERIODS)
 
 
 def begins_again(period: Period, now: datetime) -> datetime:
@@ -200,8 +206,7 @@ class Purse:
         self.old.clear()
 
     def _keys(self) -> tuple[str, ...]:
-        now = self.now()
-        return tuple(key_of(period, now) for period in PERIODS)
+        return keys_of(self.now().astimezone(UTC).date())
 
     def _pot(self, period: Period, key: str) -> Pot:
         """Return the pot of a period; what is left of one that is over is given back at the end."""

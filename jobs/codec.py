@@ -24,19 +24,21 @@ T = TypeVar("T", Record, Scan, Lease, OpenPage, Report, Round, Account, Quota)
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {
     kind: TypeAdapter(kind) for kind in (Record, Scan, Lease, OpenPage, Report, Round, Account, Quota)
 }
-_BESIDE = {"analysis": {"embedding"}}
+_BESIDE: dict[str, Any] = {"analysis": {"embedding"}}
+_BARE = {**_BESIDE, "version": True}
 _HEAD = f'{{"schema":{SCHEMA},'
 
 
-def encode(value: Record | Scan | Lease | OpenPage | Report | Round | Account | Quota, key: str) -> str:
-    """Return the JSON of a record or document, without its embedding; `key` names it in errors.
+def encode(value: Record | Scan | Lease | OpenPage | Report | Round | Account | Quota, key: str, *, version: bool = True) -> str:
+    """Return the JSON of a record or document, without its embedding, and its version if so wanted; `key` names it in errors.
 
     Raises StorageFailed for what could not be read back: a confidence that is no number, text that is not valid Unicode.
     """
     if isinstance(value, Record) and not _finite(value):
         raise StorageFailed("encode", key, "a confidence is not a finite number")
+    beside = None if not isinstance(value, Record) else _BESIDE if version else _BARE
     try:
-        body = _ADAPTERS[type(value)].dump_json(value, exclude=_BESIDE if isinstance(value, Record) else None)
+        body = _ADAPTERS[type(value)].dump_json(value, exclude=beside)
     except PydanticSerializationError as error:
         raise StorageFailed("encode", key, str(error)) from error
     return _HEAD + body.decode()[1:]

@@ -50,6 +50,8 @@ class Exif:
 def read_exif(image: Image.Image) -> Exif:
     """Read the metadata of a loaded image; never raises for what the file says."""
     tags: Tags = _believe(lambda: dict(image.getexif()), {})
+    if not tags:
+        return Exif()
     detail: Tags = _believe(lambda: dict(image.getexif().get_ifd(_EXIF_IFD)), {})
     gps: Tags = _believe(lambda: dict(image.getexif().get_ifd(_GPS_IFD)), {})
     nowhere: Place = (None, None)

@@ -31,8 +31,10 @@ async def claim(state: State, key: str, *, owner: str, now: datetime, seconds: f
     Content is new as a rule: the lease is looked at only where there is one already.
     """
     lease = Lease(owner, 1, now + timedelta(seconds=seconds))
-    with suppress(Conflict):
+    try:
         return await put(state, key, lease, None, policy)
+    except Conflict:
+        pass
     found = await retry(partial(state.get, Lease, key), policy)
     if found is None or (found[0].expires > now and found[0].owner != owner):
         return None

@@ -6,6 +6,7 @@ import functools
 import importlib
 import io
 import logging
+import re
 import struct
 import warnings
 import zlib
@@ -29,6 +30,9 @@ _FAULTS: Final = (
     RuntimeError, AssertionError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 """What Pillow and its decoders raise on bytes that lie."""
+
+_IGNORED: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+"""How the filter reads by which Pillow's warnings are ignored."""
 
 # Sides and decoded pixels are checked here, by the caller's limits; Pillow's own bound would refuse what a draft decodes easily.
 Image.MAX_IMAGE_PIXELS = None
@@ -62,8 +66,7 @@ def look(data: bytes, *, limits: Limits, max_pixels: int, side: int, name: str =
 @contextmanager
 def _opened(data: bytes, limits: Limits, max_pixels: int, name: str) -> Iterator[Image.Image]:
     """Open an image whose header may be believed; what goes wrong with it until it is closed again is its own fault."""
-    # Left in place on purpose: catch_warnings is not safe where several threads decode.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    _hush()
     kind = _admit(data, limits, name)
     if kind == "ICO":  # Pillow decodes an icon as soon as it opens it
         _check_memory(_icon_pixels(data), max_pixels, name)
@@ -103,7 +106,7 @@ def redraw(data: bytes, *, limits: Limits, max_pixels: int, longest: int, name: 
 
 def inspect(data: bytes, *, limits: Limits, name: str = "") -> None:
     """Raise Rejected, as `look` does, for what the header alone tells; no pixel is decoded, so damage further on is not seen."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    _hush()
     kind = _admit(data, limits, name)
     if kind == "ICO":
         return  # Pillow decodes an icon to open it
@@ -112,6 +115,12 @@ def inspect(data: bytes, *, limits: Limits, name: str = "") -> None:
             _check_sides(image, limits, name)
     except _FAULTS as error:
         raise _rejected(name, f"the {kind} header cannot be read ({_brief(error)})", "unreadable") from error
+
+
+def _hush() -> None:
+    """Ignore what Pillow warns of, from now on: catch_warnings is not safe where several threads decode."""
+    if _IGNORED not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_IGNORED[3].pattern)
 
 
 def _rejected(name: str, cause: str, failure_class: str) -> Rejected:

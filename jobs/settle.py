@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -50,7 +50,7 @@ class Triaged:
 async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> Triaged:
     """Look a page up in the ledger, count what is settled, waited for or no image, and return what there is to do."""
     known = await retry(lambda: parts.ledger.look_up([blob.id for blob in blobs]), run.terms.retry)
-    blobs = await asyncio.gather(*(_current(blob, known.get(blob.id), parts=parts, run=run) for blob in blobs))
+    blobs = await _current(blobs, known, parts=parts, run=run)
     now = run.now()
     taken: list[tuple[Blob, Record | None]] = []
     behind: list[tuple[Blob, Record]] = []
@@ -74,18 +74,22 @@ async def triage(blobs: Sequence[Blob], *, parts: Parts, run: Run) -> Triaged:
     return Triaged(taken, behind)
 
 
-async def _current(blob: Blob, record: Record | None, *, parts: Parts, run: Run) -> Blob:
-    """Return the version to judge: where listing and ledger name different ones, the one that is there now.
+async def _current(blobs: Sequence[Blob], known: Mapping[str, Record], *, parts: Parts, run: Run) -> Sequence[Blob]:
+    """Return the versions to judge: where listing and ledger name different ones, the one that is there now.
 
     Which of the two is newer cannot be told from their times, and another settler may have been here since the listing.
     """
-    if record is None or record.etag == blob.etag:
-        return blob
-    async with run.throttle.permit(0):
-        try:
-            return await parts.source.head(blob.name) or blob
-        except Transient:
-            return blob
+
+    async def look(blob: Blob) -> Blob:
+        async with run.throttle.permit(0):
+            try:
+                return await parts.source.head(blob.name) or blob
+            except Transient:
+                return blob
+
+    moved = [blob for blob in blobs if (record := known.get(blob.id)) is not None and record.etag != blob.etag]
+    heads = dict(zip(moved, await asyncio.gather(*map(look, moved)), strict=True)) if moved else {}
+    return [heads.get(blob, blob) for blob in blobs] if heads else blobs
 
 
 async def _images(doubtful: Sequence[tuple[Blob, Record | None]], *, parts: Parts, run: Run) -> list[tuple[Blob, Record | None]]:

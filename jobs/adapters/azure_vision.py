@@ -48,9 +48,8 @@ class Question:
         neutral = "+gender-neutral" if self.gender_neutral else ""
         return f"azure-vision:{self.model}:{','.join(self.features)}:{self.language}{neutral}"
 
-    @property
     def path(self) -> str:
-        """The address that it is asked at, below that of the SDK's client."""
+        """Return the address that it is asked at, below that of the SDK's client."""
         query = {
             "api-version": API_VERSION,
             "features": ",".join(self.features),
@@ -90,6 +89,7 @@ class AzureVision:
         self._clients = dict(clients)
         self._doors = tuple(clients)
         self._question = question
+        self._path = question.path()
         self._preparation = preparation
         self._threads = threads
         self._links = links
@@ -145,7 +145,7 @@ class AzureVision:
         The SDK's own `analyze` makes objects of the answer, as much time as the request, that convert each value at each look.
         """
         body: dict[str, Any] = {"json": {"url": image}} if isinstance(image, str) else {"content": image, "headers": _BYTES}
-        request = HttpRequest("POST", self._question.path, **body)
+        request = HttpRequest("POST", self._path, **body)
         with _expected(name), translated("classify", name):
             response = await self._clients[door].send_request(request)
             if response.status_code != 200:  # noqa: PLR2004

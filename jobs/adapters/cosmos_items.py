@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from jobs.codec import decode, encode
 from jobs.errors import StorageFailed
@@ -121,7 +121,7 @@ def version_of(text: str) -> Version | None:
 
 def record_item(record: Record, *, vector: str, token: str) -> tuple[Item, int]:
     """Return the item of a record and its size in bytes on the wire. `token` tells our own write from another's."""
-    body = encode(replace(record, version=None), record.id)
+    body = encode(record, record.id, version=False)
     failure = record.failure
     item: Item = {
         "id": record.id,
@@ -149,7 +149,7 @@ def _answers(record: Record) -> bool:
 
 def record_of(item: Mapping[str, Any], embedding: bytes | None = None) -> Record:
     """Return the record that an item holds."""
-    record = decode(Record, json.dumps(item["record"]), item["id"])
+    record = decode(Record, to_json(item["record"]), item["id"])
     return dressed(replace(record, version=str(Version(item["_etag"], item["vector"]))), embedding)
 
 
@@ -203,4 +203,4 @@ def document_of(kind: type[D], item: Mapping[str, Any]) -> tuple[str, D, str]:
     key = item.get("key")
     if not isinstance(key, str):
         raise StorageFailed("decode", f"{kind.__name__} {item['id']}", "the stored document names no key")
-    return key, decode(kind, json.dumps(item["document"]), f"{kind.__name__} {key}"), item["_etag"]
+    return key, decode(kind, to_json(item["document"]), f"{kind.__name__} {key}"), item["_etag"]

@@ -122,7 +122,11 @@ def moment(since: int) -> datetime:
 
 def encodable(text: str) -> bool:
     """Say whether a text is Unicode: half surrogates, as in broken command lines, are not, and can match nothing."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _filters(query: Query) -> Iterator[str | None]:

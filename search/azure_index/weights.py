@@ -11,6 +11,7 @@ tag between two borders, which no word can be, so that a phrase with borders fin
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from search.document import SearchDocument
 from search.phrases import BORDER, MOST_TEXT, said
@@ -60,26 +61,31 @@ def _surest(worths: Iterable[tuple[str, float]]) -> Sequence[tuple[str, float]]:
 def _exactly(document: SearchDocument) -> Iterator[tuple[str, float]]:
     """Yield the words that are a whole tag."""
     for tag in document.tags:
-        whole = words(tag.name)
+        whole, _ = _cut(tag.name)
         if len(whole) == 1:
-            yield whole[0].whole, exact(step(tag.confidence))
+            yield whole[0], exact(step(tag.confidence))
 
 
 def _within(document: SearchDocument) -> Iterator[tuple[str, float]]:
     """Yield the words that are a part of a tag."""
     for tag in document.tags:
-        whole = words(tag.name)
-        for form in forms(tag.name):
-            if len(whole) > 1 or form != whole[0].whole:
-                yield form, within(step(tag.confidence))
+        for form in _cut(tag.name)[1]:
+            yield form, within(step(tag.confidence))
 
 
 def _whole(document: SearchDocument) -> Iterator[str]:
     """Yield the words of each tag of several words between borders, the more often the surer it is."""
     for tag in document.tags:
-        whole = [word.whole for word in words(tag.name)]
+        whole, _ = _cut(tag.name)
         if len(whole) > 1:
             yield from [" ".join((BORDER, *whole, BORDER))] * (1 + step(tag.confidence) // 16)
+
+
+@lru_cache(65536)
+def _cut(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words of a tag, and the forms that are only a part of it; most tags are those of many images."""
+    whole = tuple(word.whole for word in words(name))
+    return whole, tuple(form for form in forms(name) if len(whole) > 1 or form != whole[0])
 
 
 def _singular(word: str) -> str:

@@ -38,9 +38,9 @@ def unfit(document: SearchDocument) -> str | None:
     single = (document.source, name, document.folder, document.format, document.camera or "", document.classifier)
     several = (*document.tag_names, *document.categories, *document.properties, *document.objects, *document.colours)
     terms = (*single, *several)
-    if not all(map(encodable, (*terms, document.caption, document.text, document.etag))):
+    if not encodable("\n".join((*terms, document.caption, document.text, document.etag))):
         return "a text in it is not Unicode"
-    if any(len(text.encode()) > _TERM for text in terms):
+    if any(len(text) * 4 > _TERM and len(text.encode()) > _TERM for text in terms):
         return f"a text in it is longer than {_TERM:,} bytes"
     if len(document.tags) > _OBJECTS:
         return f"it has more than {_OBJECTS:,} tags"
