@@ -172,11 +172,12 @@ class Purse:
         while self.state is not None and leave.keys != (keys := self._keys()):
             self._back(leave)
             leave.keys = ()
-            async with self.line:
-                for period, key in zip(PERIODS, keys, strict=True):
-                    if not self._pot(period, key).holds(key, leave.price):
-                        await self._draw(period, key, leave.price)
-            if all(self._pot(period, key).holds(key, leave.price) for period, key in zip(PERIODS, keys, strict=True)):
+            if not self._holds(keys, leave.price):
+                async with self.line:
+                    for period, key in zip(PERIODS, keys, strict=True):
+                        if not self._pot(period, key).holds(key, leave.price):
+                            await self._draw(period, key, leave.price)
+            if self._holds(keys, leave.price):
                 for period in PERIODS:
                     self.pots[period].calls -= 1
                     self.pots[period].nanos -= leave.price
@@ -207,6 +208,9 @@ class Purse:
 
     def _keys(self) -> tuple[str, ...]:
         return keys_of(self.now().astimezone(UTC).date())
+
+    def _holds(self, keys: tuple[str, ...], price: int) -> bool:
+        return all(self._pot(period, key).holds(key, price) for period, key in zip(PERIODS, keys, strict=True))
 
     def _pot(self, period: Period, key: str) -> Pot:
         """Return the pot of a period; what is left of one that is over is given back at the end."""

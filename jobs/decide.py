@@ -115,7 +115,8 @@ def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: b
         unpublished=None,
         derived=taxonomy.fingerprint,
     )
-    return replace(fresh, categories=_categories(fresh, taxonomy))
+    found = _categories(fresh, taxonomy)
+    return fresh if found == fresh.categories else replace(fresh, categories=found)
 
 
 def derived(record: Record, taxonomy: Taxonomy) -> Record:
@@ -128,7 +129,7 @@ def derived(record: Record, taxonomy: Taxonomy) -> Record:
 
 def _categories(record: Record, taxonomy: Taxonomy) -> tuple[str, ...]:
     """Return the categories of an image as people see it."""
-    found = seen(record)
+    found = seen(record) if taxonomy.fingerprint else None
     return categories(taxonomy, found) if found is not None else ()
 
 

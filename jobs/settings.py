@@ -72,8 +72,8 @@ class Settings(BaseSettings):
     blob_metadata: bool = Field(False, description="Take the metadata of blobs as properties; listings grow by them.")
     blob_tags: bool = Field(False, description="Take the index tags of blobs as properties; needs the right to read tags.")
     listing_shards: int = Field(1, ge=1, le=64, description="Ranges of a container's names that are listed at once.")
-    page: int = Field(500, ge=1, le=5000, description="Names in a page, the unit of claiming, publishing and checkpoints.")
-    pages_in_flight: int = Field(3, ge=1, le=32, description="Pages worked on at once.")
+    page: int = Field(1000, ge=1, le=5000, description="Names in a page, the unit of claiming, publishing and checkpoints.")
+    pages_in_flight: int = Field(2, ge=1, le=32, description="Pages worked on at once.")
     concurrency: int = Field(48, ge=1, le=1024, description="Images in flight at once.")
     write_buffer: int = Field(
         64, ge=1, le=1000, description="Results that may wait to be stored; a crash repeats at most these and those in flight."

@@ -20,7 +20,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from jobs.adapters.azure_blob_errors import fault, translated
 from jobs.adapters.azure_blob_place import Place
-from jobs.adapters.azure_http import proxied
+from jobs.adapters.azure_http import proxied, request_id
 from jobs.errors import Transient
 
 Credential = AzureKeyCredential | AsyncTokenCredential
@@ -77,7 +77,7 @@ class Channel:
         return answer
 
     async def _exchange(self, request: HttpRequest, operation: str, key: str, *, most: int, accept: Collection[int]) -> Answer:
-        response: AsyncHttpResponse = (await self._pipeline.run(request, stream=True)).http_response
+        response: AsyncHttpResponse = (await self._pipeline.run(request, stream=True, client_request_id=request_id())).http_response
         try:
             wanted = most if response.status_code in accept else _SMALL
             body = b""

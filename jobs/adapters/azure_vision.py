@@ -18,6 +18,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest
 from pydantic_core import from_json
 
+from jobs.adapters.azure_http import request_id
 from jobs.adapters.azure_vision_errors import UNREADABLE_URL, translated
 from jobs.adapters.azure_vision_http import Credential, endpoint, pipeline
 from jobs.adapters.azure_vision_image import Preparation, orientation, preparing
@@ -147,7 +148,7 @@ class AzureVision:
         body: dict[str, Any] = {"json": {"url": image}} if isinstance(image, str) else {"content": image, "headers": _BYTES}
         request = HttpRequest("POST", self._path, **body)
         with _expected(name), translated("classify", name):
-            response = await self._clients[door].send_request(request)
+            response = await self._clients[door].send_request(request, request_id=request_id())
             if response.status_code != 200:  # noqa: PLR2004
                 raise HttpResponseError(response=response)
             return _read(response.content)

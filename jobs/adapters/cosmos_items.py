@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -60,7 +61,12 @@ def bucket(key: str) -> str:
 
 def place(source: str, name: str) -> str:
     """Return the key by which the records of a source are in order; `name` may be the beginning of one."""
-    return f"{hashlib.sha256(source.encode()).hexdigest()[:16]}/{ordered(name)}"
+    return f"{_source_id(source)}/{ordered(name)}"
+
+
+@lru_cache(256)
+def _source_id(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def standing(source: str, outcome: str = "", failure_class: str = "") -> str:
@@ -149,8 +155,8 @@ def _answers(record: Record) -> bool:
 
 def record_of(item: Mapping[str, Any], embedding: bytes | None = None) -> Record:
     """Return the record that an item holds."""
-    record = decode(Record, to_json(item["record"]), item["id"])
-    return dressed(replace(record, version=str(Version(item["_etag"], item["vector"]))), embedding)
+    body = item["record"] | {"version": str(Version(item["_etag"], item["vector"]))}
+    return dressed(decode(Record, to_json(body), item["id"]), embedding)
 
 
 def dressed(record: Record, embedding: bytes | None) -> Record:
@@ -177,7 +183,12 @@ def embedding_of(item: Mapping[str, Any] | None, vector: str) -> bytes | None:
 
 def document_part(kind: str, key: str) -> str:
     """Return the partition of a document of the state: leases of one kind share one, so that they are written together."""
-    return document_id(kind, key.partition("|")[0]) if kind == "Lease" else document_id(kind, key)
+    return _lease_part(key.partition("|")[0]) if kind == "Lease" else document_id(kind, key)
+
+
+@lru_cache(256)
+def _lease_part(beginning: str) -> str:
+    return document_id("Lease", beginning)
 
 
 def document_id(kind: str, key: str) -> str:
