@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 KEY = "vision-key"
 PATH = "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=tags&language=en&model-version=latest"
 HEADERS = {"Content-Type": "application/octet-stream", "Ocp-Apim-Subscription-Key": KEY}
+Answer = tuple[int, dict[str, str], bytes]
 Way = Callable[[], Awaitable[bytes]]
 
 
@@ -42,17 +43,20 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: Any = None
-        self.answer: asyncio.Future[tuple[int, dict[str, str], bytes]] | None = None
+        self.answer: asyncio.Future[Answer] | None = None
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what requests are written to."""
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Fail the answer that is waited for."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(exc or ConnectionResetError("the connection was closed"))
 
     def data_received(self, data: bytes) -> None:
+        """Take a part of an answer."""
         self._buffer = buffer = self._buffer + data if self._buffer else data
         end = buffer.find(b"\r\n\r\n")
         if end < 0 or self.answer is None:
@@ -73,9 +77,7 @@ class Lean(AsyncHttpTransport[HttpRequest, AsyncHttpResponseImpl]):
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._idle: list[Connection] = []
 
-    async def exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
+    async def exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send one request; return status, headers and body of its answer."""
         if self._idle:
             connection = self._idle.pop()
@@ -146,7 +148,7 @@ async def ways(stack: AsyncExitStack, address: str, image: bytes) -> dict[str, W
 
     async def alone() -> bytes:
         status, _, body = await bare.exchange("POST", PATH, HEADERS, image + next(numbers).to_bytes(8))
-        if status != 200:  # noqa: PLR2004
+        if status != 200:
             raise RuntimeError(f"status {status}: {body[:200]!r}")
         return body
 
@@ -181,8 +183,7 @@ async def run(address: str, number: int, rounds: int, flying: int) -> dict[str, 
 
 def _image() -> bytes:
     """Return a JPEG of about 40 KB; what is appended to it makes it another image each time."""
-    data = min((path.read_bytes() for path in (ROOT / "samples").rglob("*.jpg")), key=lambda data: abs(len(data) - 40_000))
-    return data
+    return min((path.read_bytes() for path in (ROOT / "samples").rglob("*.jpg")), key=lambda data: abs(len(data) - 40_000))
 
 
 def main() -> None:
