@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from search.query import Area, Near
@@ -11,9 +12,27 @@ from search.query import Area, Near
 RADIUS = 6371.0088
 """Mean radius of the earth in kilometres."""
 
+LEVELS = (4, 6, 8, 10, 12, 14, 16)
+"""Grids over the earth, whose cells are from 11 degrees high and 22 wide down to 300 metres high."""
+
+MOST = 32
+"""Columns of a grid that a rectangle may touch."""
+
 _STRIPS = 96
+_TALL, _WIDE = 180_000_000, 360_000_000
+"""Millionths of a degree from pole to pole, and around."""
 _HALF_TURN = 180.0
 _POLE = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in millionths of a degree, edges included, that does not reach over the date line."""
+
+    south: int
+    west: int
+    north: int
+    east: int
 
 
 def distance(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -36,6 +55,54 @@ def rectangles(place: Area | Near) -> Iterator[Area]:
         else:
             yield Area(south, area.west, north, _HALF_TURN)
             yield Area(south, -_HALF_TURN, north, area.east)
+
+
+def cell(level: int, latitude: int, longitude: int) -> tuple[int, int]:
+    """Return row and column of a place, in millionths of a degree, in a grid of 2**level rows and columns over the earth."""
+    return (latitude + _TALL // 2 << level) // (_TALL + 1), (longitude + _WIDE // 2 << level) // (_WIDE + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Cells of one grid for some rectangles: `inside` lie in them whole, `edges` are the others that each one touches.
+
+    A place in a rectangle is in a cell of `inside` or in one of the `edges` of that rectangle; a place in a cell of `inside` is in
+    a rectangle.
+    """
+
+    level: int
+    inside: frozenset[tuple[int, int]]
+    edges: Sequence[tuple[Box, frozenset[tuple[int, int]]]]
+
+
+def covered(boxes: Sequence[Box]) -> Cover:
+    """Return the cells that rectangles touch, at the finest level at which none of them touches more than MOST columns."""
+    level = next((level for level in reversed(LEVELS) if all(_columns(level, box) <= MOST for box in boxes)), LEVELS[0])
+    touched: list[tuple[Box, frozenset[tuple[int, int]]]] = []
+    rows: dict[int, dict[tuple[int, int], set[int]]] = {}
+    for box in boxes:
+        (bottom, left), (top, right) = cell(level, box.south, box.west), cell(level, box.north, box.east)
+        touched.append((box, frozenset((row, column) for row in range(bottom, top + 1) for column in range(left, right + 1))))
+        whole = {column for column in range(left, right + 1) if _spans(level, column, _WIDE, box.west, box.east)}
+        for row in range(bottom, top + 1):
+            rows.setdefault(row, {}).setdefault((box.south, box.north), set()).update(whole)
+    inside = frozenset(
+        (row, column)
+        for row, bands in rows.items()
+        if _spans(level, row, _TALL, min(south for south, _ in bands), max(north for _, north in bands))
+        for column in set.intersection(*bands.values())
+    )
+    return Cover(level, inside, [(box, cells - inside) for box, cells in touched if not cells <= inside])
+
+
+def _columns(level: int, box: Box) -> int:
+    return cell(level, 0, box.east)[1] - cell(level, 0, box.west)[1] + 1
+
+
+def _spans(level: int, number: int, whole: int, low: int, high: int) -> bool:
+    """Say whether a row or column of a grid over `whole` lies between two places, in millionths of a degree."""
+    first, beyond = (-(-(at * (whole + 1)) >> level) - whole // 2 for at in (number, number + 1))
+    return low <= first and beyond - 1 <= high
 
 
 def _strips(circle: Near) -> Iterator[Area]:

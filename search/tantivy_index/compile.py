@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from tantivy import FieldType, Occur, Query, Schema
 
 from search.document import grade, micro
-from search.earth import rectangles
+from search.earth import Box, covered, rectangles
 from search.phrases import spelled
-from search.query import Area
+from search.query import Area, Near
 from search.query import Query as Asked
 from search.scoring import CAPTION, KIND, MOST_WORDS, NAME, PART, STEPS, TEXT, exact, within
-from search.tantivy_index.schema import boundary, encodable, micros, phrase, stem, sure
+from search.tantivy_index.schema import boundary, cell_term, encodable, micros, phrase, stem, sure
 from search.words import Word, asked
 
 _TOP = 2**30 - 1
+FEW = 2
+"""Rectangles of an area, which may reach over the date line."""
 
 
 def compiled(schema: Schema, query: Asked) -> tuple[Query, Query]:
@@ -70,7 +72,7 @@ def _measured(schema: Schema, query: Asked) -> Iterator[Query]:
             yield between(schema, field, low, high)
     for place in (query.area, query.near):
         if place is not None:
-            yield _any(_within(schema, area) for area in rectangles(place))
+            yield _placed(schema, place)
 
 
 def _ranges(query: Asked) -> dict[str, tuple[int | None, int | None]]:
@@ -87,11 +89,26 @@ def _ranges(query: Asked) -> dict[str, tuple[int | None, int | None]]:
     }
 
 
-def _within(schema: Schema, area: Area) -> Query:
-    """Return a query for one rectangle that does not reach over the date line."""
-    latitude = between(schema, "latitude", micro(area.south), micro(area.north))
-    longitude = between(schema, "longitude", micro(area.west), micro(area.east))
-    return Query.boolean_query([(Occur.Must, latitude), (Occur.Must, longitude)])
+def _placed(schema: Schema, place: Area | Near) -> Query:
+    """Return a query for what lies in a part of the earth.
+
+    A range is found by a look at all documents. So where there are many rectangles, as in a circle, the cells that lie in them are
+    terms of one set, and a rectangle is looked at only in the few cells that it fills in part.
+    """
+    boxes = [Box(*map(micro, (area.south, area.west, area.north, area.east))) for area in rectangles(place)]
+    if len(boxes) <= FEW:
+        return _any(_within(schema, box) for box in boxes)
+    cover = covered(boxes)
+    inside = Query.term_set_query(schema, "cells", [cell_term(cover.level, *one) for one in sorted(cover.inside)])
+    return _any([inside, *(_within(schema, box, [cell_term(cover.level, *one) for one in cells]) for box, cells in cover.edges)])
+
+
+def _within(schema: Schema, box: Box, cells: Sequence[str] = ()) -> Query:
+    """Return a query for one rectangle, of which only some cells are looked at, where any are given."""
+    required = [between(schema, "latitude", box.south, box.north), between(schema, "longitude", box.west, box.east)]
+    if cells:
+        required.insert(0, _any(_term(schema, "cells", one) for one in cells))
+    return Query.boolean_query([(Occur.Must, one) for one in required])
 
 
 def _phrase(schema: Schema, phrase: str) -> Query:

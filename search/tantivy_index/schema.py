@@ -17,12 +17,13 @@ from tantivy import Document, Filter, Schema, SchemaBuilder, TextAnalyzerBuilder
 
 from jobs.model import Tag
 from search.document import SearchDocument, grade, micro
+from search.earth import LEVELS, cell
 from search.phrases import MOST_TEXT, said
 from search.query import FACETS, Hit
 from search.scoring import step
 from search.words import forms, words
 
-VERSION = 4
+VERSION = 5
 """Grows with every change of the fields or their terms; an index of another version is to be rebuilt."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,10 +36,11 @@ _STEMMER = TextAnalyzerBuilder(Tokenizer.whitespace()).filter(Filter.stemmer("en
 def schema() -> Schema:
     """Return the fields.
 
-    `order` is the name and the id, sorted; `starts` answers prefixes; `sure` is a tag with its confidence, `vector` a row's number.
+    `order` is the name and the id, sorted; `starts` answers prefixes; `sure` is a tag with its confidence, `vector` a row's number;
+    `cells` are those of the grids of `search.earth` in which the place lies.
     """
     builder = SchemaBuilder()
-    for name in ("id", "source", "starts"):
+    for name in ("id", "source", "starts", "cells"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("order", *FACETS):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
@@ -85,6 +87,7 @@ def fill(document: SearchDocument) -> Document:
     numbers |= {"width": document.width, "height": document.height}
     if document.latitude is not None and document.longitude is not None:
         numbers |= {"latitude": micro(document.latitude), "longitude": micro(document.longitude)}
+        _add(filled, "cells", _cells(numbers["latitude"], numbers["longitude"]))
     for name, number in numbers.items():
         filled.add_integer(name, number)
     filled.add_bytes("stored", _stored(document))
@@ -151,6 +154,16 @@ def encodable(text: str) -> bool:
 def _add(filled: Document, name: str, values: Iterable[str]) -> None:
     for value in values:
         filled.add_text(name, value)
+
+
+def cell_term(level: int, row: int, column: int) -> str:
+    """Return the term of all places in one cell of a grid."""
+    return f"{level}:{row}:{column}"
+
+
+def _cells(latitude: int, longitude: int) -> Iterator[str]:
+    for level in LEVELS:
+        yield cell_term(level, *cell(level, latitude, longitude))
 
 
 def _order(document: SearchDocument) -> str:

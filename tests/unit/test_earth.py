@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from search.earth import distance, rectangles
+from search.document import micro
+from search.earth import LEVELS, Box, cell, distance, rectangles
+from search.earth import covered as grid
 from search.query import Area, Near
 
 latitudes, longitudes = st.floats(-90, 90), st.floats(-180, 180)
@@ -42,3 +46,44 @@ def test_an_area_over_the_date_line_is_two() -> None:
 def test_known_distances() -> None:
     assert distance((52.52, 13.405), (48.2, 16.37)) == pytest.approx(524, rel=0.01)
     assert distance((0, 0), (0, 180)) == pytest.approx(20_015, rel=0.001)
+
+
+def boxes(place: Area | Near) -> list[Box]:
+    return [Box(*map(micro, (area.south, area.west, area.north, area.east))) for area in rectangles(place)]
+
+
+@st.composite
+def circles_and_places(draw: st.DrawFn) -> tuple[Near, int, int]:
+    """Draw a circle, and a place that is near its edge more often than not: anywhere else cells say little."""
+    circle = Near(draw(latitudes), draw(longitudes), draw(st.floats(0.01, 19_000) | st.floats(0.01, 50)))
+    reach = circle.kilometres / 111.2
+    bearing, far = draw(st.floats(0, math.tau)), reach * draw(st.floats(0.8, 1.2) | st.floats(0, 2))
+    latitude = min(max(circle.latitude + far * math.cos(bearing), -90), 90)
+    narrow = max(math.cos(math.radians(latitude)), 0.001)
+    longitude = (circle.longitude + far * math.sin(bearing) / narrow + 180) % 360 - 180
+    return circle, micro(latitude), micro(longitude)
+
+
+def lies_in(box: Box, latitude: int, longitude: int) -> bool:
+    return box.south <= latitude <= box.north and box.west <= longitude <= box.east
+
+
+@given(circles_and_places())
+@example((Near(0, 0, 25_000), 90_000_000, 180_000_000))
+@example((Near(89, -170, 900), -90_000_000, -180_000_000))
+@example((Near(-17, 179.9, 300), -17_000_000, -179_999_999))
+def test_cells_and_edges_are_the_rectangles(drawn: tuple[Near, int, int]) -> None:
+    circle, latitude, longitude = drawn
+    rectangular = boxes(circle)
+    cover = grid(rectangular)
+    place = cell(cover.level, latitude, longitude)
+    found = place in cover.inside or any(place in cells and lies_in(box, latitude, longitude) for box, cells in cover.edges)
+    assert found == any(lies_in(box, latitude, longitude) for box in rectangular)
+
+
+@given(st.sampled_from(LEVELS), st.integers(-90_000_000, 90_000_000), st.integers(-180_000_000, 180_000_000))
+def test_cells_are_those_of_the_grid(level: int, latitude: int, longitude: int) -> None:
+    row, column = cell(level, latitude, longitude)
+    assert 0 <= row < 2**level
+    assert 0 <= column < 2**level
+    assert (row >> 2, column >> 2) == cell(level - 2, latitude, longitude)
