@@ -106,8 +106,19 @@ def document(record: Record) -> SearchDocument:
     )
 
 
+def encodable(text: str) -> bool:
+    """Say whether a text is Unicode: half surrogates, as in broken command lines, are not, and can match nothing."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def grade(confidence: float) -> int:
     """Return a confidence in billionths, below 2**30: the grain at which an index compares it with what a query asks for."""
+    if 0.0 <= confidence <= 1.0:
+        return round(confidence * _FULL)
     return min(max(round(min(confidence, 2.0) * _FULL), 0), _TOP)
 
 

@@ -24,6 +24,8 @@ STEPS = 101
 
 def step(confidence: float) -> int:
     """Return the per cent of a confidence, from 0 to 100: the grain of the ranking."""
+    if 0.0 <= confidence < 1.0:
+        return int(confidence * 100)
     return min(max(int(min(confidence, 1.0) * 100), 0), STEPS - 1)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 _LONGEST = 100
 _SINGLE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u2600-\u27bf\U0001f300-\U0001faff"
@@ -27,20 +27,20 @@ class Word:
     """A run of letters and digits, in lower case and without accents.
 
     `parts` are its pieces at the borders of digits and of camel case (`DogFood2` has `dog`, `food`, `2`); empty if there is one.
+    `forms` are the whole and its parts.
     """
 
     whole: str
     parts: tuple[str, ...] = ()
+    forms: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """The whole and its parts."""
-        return (self.whole, *self.parts)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "forms", (self.whole, *self.parts))
 
 
 def words(text: str) -> tuple[Word, ...]:
     """Split any text into its words. An ideograph, a kana or an emoji is a word of its own."""
-    return tuple(_word(run[:_LONGEST]) for run in _RUN.findall(text if text.isascii() else _plain(text)))
+    return tuple([_word(run[:_LONGEST]) for run in _RUN.findall(text if text.isascii() else _plain(text))])
 
 
 def asked(text: str) -> tuple[Word, ...]:
@@ -51,7 +51,7 @@ def asked(text: str) -> tuple[Word, ...]:
 
 def forms(text: str) -> tuple[str, ...]:
     """Return every form by which a word of this text can be found, distinct."""
-    return tuple(dict.fromkeys(form for word in words(text) for form in word.forms))
+    return tuple(dict.fromkeys(chain.from_iterable(word.forms for word in words(text))))
 
 
 def _plain(text: str) -> str:
@@ -60,7 +60,7 @@ def _plain(text: str) -> str:
 
 @lru_cache(65536)
 def _word(run: str) -> Word:
-    if run.islower() and run.isalpha():
+    if run.isdecimal() or (run.isalpha() and (run.islower() or run.isupper())):
         return Word(run.casefold())
     borders = [0, *(at for at in range(1, len(run)) if _border(run, at)), len(run)]
     parts = tuple(run[start:end].casefold() for start, end in pairwise(borders))

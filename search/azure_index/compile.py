@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from jobs.errors import Misconfigured
-from search.document import grade, micro
+from search.document import encodable, grade, micro
 from search.earth import rectangles
 from search.phrases import BORDER, spelled
 from search.query import FACETS, Area, Query, Sort
@@ -118,15 +118,6 @@ def micros(date: datetime) -> int:
 def moment(since: int) -> datetime:
     """Return the date that is so many microseconds after 1970."""
     return _EPOCH + timedelta(microseconds=since)
-
-
-def encodable(text: str) -> bool:
-    """Say whether a text is Unicode: half surrogates, as in broken command lines, are not, and can match nothing."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _filters(query: Query) -> Iterator[str | None]:

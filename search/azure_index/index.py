@@ -16,13 +16,13 @@ from jobs.model import Record
 from jobs.retry import Policy, backoff
 from search.azure_index.answer import alike, nothing, results, unsettled
 from search.azure_index.batches import Actions, batches, send
-from search.azure_index.compile import after, compiled, encodable, key, likest
+from search.azure_index.compile import after, compiled, key, likest
 from search.azure_index.place import Place
 from search.azure_index.schema import SCHEMA, verify
 from search.azure_index.service import POLICY, Service, opened
 from search.azure_index.wire import DOCUMENT, delete, unfit, upload
 from search.checks import check
-from search.document import document
+from search.document import document, encodable
 from search.query import Query, Results, filters
 
 PAGE = 1000

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic_core import to_json
 
 from jobs.model import Tag
-from search.azure_index.compile import encodable, key, micros, moment
+from search.azure_index.compile import key, micros, moment
 from search.azure_index.weights import texts
-from search.document import SearchDocument, micro
+from search.document import SearchDocument, encodable, micro
 from search.query import Hit
 
 DOCUMENT = 16_000_000

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tantivy import FieldType, Occur, Query, Schema
 
-from search.document import grade, micro
+from search.document import encodable, grade, micro
 from search.earth import Box, covered, rectangles
 from search.phrases import spelled
 from search.query import Area, Near
 from search.query import Query as Asked
 from search.scoring import CAPTION, KIND, MOST_WORDS, NAME, PART, STEPS, TEXT, exact, within
-from search.tantivy_index.schema import boundary, cell_term, encodable, micros, phrase, stem, sure
+from search.tantivy_index.schema import boundary, cell_term, micros, phrase, stem, sure
 from search.words import Word, asked
 
 _TOP = 2**30 - 1

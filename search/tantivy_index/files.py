@@ -15,8 +15,8 @@ from tantivy import Index, IndexWriter
 from jobs.errors import Misconfigured, StorageFailed, SweepError
 from search.tantivy_index.schema import VERSION, schema
 
-HEAP = 15_000_000
-"""Bytes that one batch may take in memory before it spills; the least that Tantivy works with."""
+HEAP = 100_000_000
+"""Bytes that one batch may take in memory before it spills into segments that have to be merged; small ones take what they need."""
 
 _MARK = "imagesweep.json"
 _FULL = tuple(f"(os error {code})" for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))

@@ -13,12 +13,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from tantivy import Document, Index, IndexWriter, Searcher
+from tantivy import Index, IndexWriter, Searcher
 
 from jobs.errors import Misconfigured, Transient
 from jobs.model import Record
 from search.checks import check
-from search.document import document
+from search.document import SearchDocument, document
 from search.query import Query, Results, filters
 from search.tantivy_index.answer import answer
 from search.tantivy_index.files import Busy, Change, Stamp, opened, stamp, translated, write
@@ -67,7 +67,7 @@ class TantivyIndex:
         """Replace the documents of these records in one commit: all of them are there on return, or none where it raises."""
         if not records:
             return []
-        reasons, documents = await self._do(self._writing, partial(_filled, records))
+        reasons, documents = await self._do(self._writing, partial(_fitting, records))
         if documents:
             await self._write(partial(_replace, self._path, documents))
         return reasons
@@ -172,30 +172,25 @@ def _translating(operation: str, path: Path, work: Callable[[], T]) -> T:
         return work()
 
 
-Filled = tuple[str, Document, bytes | None]
-"""An id, its document but for the row of its vector, and the vector."""
-
-
-def _filled(records: Sequence[Record]) -> tuple[Sequence[str | None], Sequence[Filled]]:
+def _fitting(records: Sequence[Record]) -> tuple[Sequence[str | None], Sequence[SearchDocument]]:
     """Return for each record the reason why it never fits, and the documents of those that do."""
     reasons: list[str | None] = []
-    documents: list[Filled] = []
+    documents: list[SearchDocument] = []
     for record in records:
         shown = document(record) if record.analysis else None
         reason = unfit(shown) if shown else "it has no analysis"
         reasons.append(reason)
         if shown and reason is None:
-            documents.append((shown.id, fill(shown), shown.embedding))
+            documents.append(shown)
     return reasons, documents
 
 
-def _replace(path: Path, documents: Sequence[Filled], writer: IndexWriter) -> None:
-    rows = append(path, [embedding for _, _, embedding in documents])
-    for (key, filled, _), row in zip(documents, rows, strict=True):
-        if row is not None:
-            filled.add_integer("vector", row)
-        writer.delete_documents_by_term("id", key)
-        writer.add_document(filled)
+def _replace(path: Path, documents: Sequence[SearchDocument], writer: IndexWriter) -> None:
+    """Add documents while the writer's own thread indexes those before."""
+    rows = append(path, [one.embedding for one in documents])
+    for one, row in zip(documents, rows, strict=True):
+        writer.delete_documents_by_term("id", one.id)
+        writer.add_document(fill(one, row))
 
 
 def _delete(ids: Sequence[str], writer: IndexWriter) -> None:

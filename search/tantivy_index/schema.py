@@ -6,17 +6,18 @@ Every text is cut into terms here, in Python, and every query asks for terms: wh
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
+from typing import Any
 
+from pydantic_core import from_json, to_json
 from tantivy import Document, Filter, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
 from jobs.model import Tag
-from search.document import SearchDocument, grade, micro
+from search.document import SearchDocument, encodable, grade, micro
 from search.earth import LEVELS, cell
 from search.phrases import MOST_TEXT, said
 from search.query import FACETS, Hit
@@ -54,6 +55,9 @@ def schema() -> Schema:
     return builder.build()
 
 
+_SCHEMA = schema()
+
+
 def unfit(document: SearchDocument) -> str | None:
     """Return the reason why the index will never take this document, None if it does."""
     if not _ID.fullmatch(document.id):
@@ -68,35 +72,38 @@ def unfit(document: SearchDocument) -> str | None:
     return None if encodable(document.text) else "a text in it is not Unicode"
 
 
-def fill(document: SearchDocument) -> Document:
-    """Return the Tantivy document with all terms, fast values and what a hit shows."""
-    filled = Document()
-    filled.add_text("id", document.id)
-    filled.add_text("source", document.source)
-    filled.add_text("order", _order(document))
-    _add(filled, "starts", _starts(document.name))
-    for facet, values in _facets(document).items():
-        _add(filled, facet, values)
-    filled.add_text("said", said(document))
-    for name, text in _texts(document).items():
-        filled.add_text(name, text)
-    for tag in document.tags:
-        filled.add_unsigned("sure", sure(tag.name, grade(tag.confidence)))
-    numbers = {"best": grade(document.best), "date": micros(document.date), "size": document.size, "tie": tie(document.id)}
-    numbers |= {"has_text": int(document.has_text), "has_people": int(document.has_people)}
-    numbers |= {"width": document.width, "height": document.height}
+def fill(document: SearchDocument, row: int | None = None) -> Document:
+    """Return the Tantivy document with all terms, fast values and what a hit shows; `row` is that of its vector."""
+    fields: dict[str, Any] = {
+        "id": document.id,
+        "source": document.source,
+        "order": _order(document),
+        "starts": list(_starts(document.name)),
+        **_facets(document),
+        "said": said(document),
+        **_texts(document),
+        "sure": [sure(tag.name, grade(tag.confidence)) for tag in document.tags],
+        "best": grade(document.best),
+        "date": micros(document.date),
+        "size": document.size,
+        "tie": tie(document.id),
+        "has_text": int(document.has_text),
+        "has_people": int(document.has_people),
+        "width": document.width,
+        "height": document.height,
+        "stored": _stored(document),
+    }
     if document.latitude is not None and document.longitude is not None:
-        numbers |= {"latitude": micro(document.latitude), "longitude": micro(document.longitude)}
-        _add(filled, "cells", _cells(numbers["latitude"], numbers["longitude"]))
-    for name, number in numbers.items():
-        filled.add_integer(name, number)
-    filled.add_bytes("stored", _stored(document))
-    return filled
+        latitude, longitude = micro(document.latitude), micro(document.longitude)
+        fields |= {"latitude": latitude, "longitude": longitude, "cells": _cells(latitude, longitude)}
+    if row is not None:
+        fields["vector"] = row
+    return Document.from_dict(fields, _SCHEMA)
 
 
 def shown(stored: bytes, score: float) -> Hit:
     """Return a hit from what the document stored."""
-    key, name, caption, tags, width, height, format_, size, date, categories, properties, source, rev = json.loads(stored)
+    key, name, caption, tags, width, height, format_, size, date, categories, properties, source, rev = from_json(stored)
     confident = tuple(Tag(tag, confidence) for tag, confidence in tags)
     about = (key, name, score, caption, confident, width, height, format_, size, datetime.fromisoformat(date), source, rev)
     return Hit(*about, categories=tuple(categories), properties=tuple(properties))
@@ -104,14 +111,14 @@ def shown(stored: bytes, score: float) -> Hit:
 
 def revision(stored: bytes) -> tuple[str, str, int]:
     """Return the name, the id and the rev that the document stored."""
-    fields = json.loads(stored)
+    fields = from_json(stored)
     return fields[1], fields[0], fields[-1]
 
 
 @lru_cache(65536)
 def stem(word: str) -> str:
     """Return the English stem of a word from `search.words`."""
-    return _stems((word,))[0]
+    return _STEMMER.analyze(word)[0]
 
 
 def phrase(text: str) -> str:
@@ -142,28 +149,13 @@ def boundary(prefix: str) -> tuple[str, str]:
     return _place(prefix[: len(prefix) - len(rest)]), rest
 
 
-def encodable(text: str) -> bool:
-    """Say whether a text is Unicode: half surrogates, as in broken command lines, are not, and can match nothing."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _add(filled: Document, name: str, values: Iterable[str]) -> None:
-    for value in values:
-        filled.add_text(name, value)
-
-
 def cell_term(level: int, row: int, column: int) -> str:
     """Return the term of all places in one cell of a grid."""
     return f"{level}:{row}:{column}"
 
 
-def _cells(latitude: int, longitude: int) -> Iterator[str]:
-    for level in LEVELS:
-        yield cell_term(level, *cell(level, latitude, longitude))
+def _cells(latitude: int, longitude: int) -> list[str]:
+    return [cell_term(level, *cell(level, latitude, longitude)) for level in LEVELS]
 
 
 def _order(document: SearchDocument) -> str:
@@ -201,16 +193,16 @@ def _hash34(tag: str) -> int:
 
 def _facets(document: SearchDocument) -> dict[str, Sequence[str]]:
     return {
-        "tags": document.tag_names,
-        "categories": document.categories,
-        "folder": (document.folder,),
-        "format": (document.format,),
-        "colours": document.colours,
-        "camera": (document.camera,) if document.camera is not None else (),
-        "year": (str(document.year),),
-        "properties": document.properties,
-        "objects": document.objects,
-        "classifier": (document.classifier,),
+        "tags": list(document.tag_names),
+        "categories": list(document.categories),
+        "folder": [document.folder],
+        "format": [document.format],
+        "colours": list(document.colours),
+        "camera": [document.camera] if document.camera is not None else [],
+        "year": [str(document.year)],
+        "properties": list(document.properties),
+        "objects": list(document.objects),
+        "classifier": [document.classifier],
     }
 
 
@@ -252,7 +244,7 @@ def _kind(name: str) -> tuple[str, ...]:
 
 
 def _stems(some: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(_STEMMER.analyze(" ".join(some)))
+    return tuple(map(stem, some))
 
 
 def _stored(document: SearchDocument) -> bytes:
@@ -260,4 +252,4 @@ def _stored(document: SearchDocument) -> bytes:
     size = (document.width, document.height, document.format, document.size)
     given = (document.categories, document.properties)
     fields = (document.id, document.name, document.caption, tags, *size, date, *given, document.source, document.rev)
-    return json.dumps(fields).encode()
+    return to_json(fields)
