@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         description="Ceiling in RU/s of a database that `imagesweep index create` makes, autoscaled; none: the account's own.",
     )
     search_key: SecretStr | None = Field(None, description="Key of the AI Search service, for trials; none: identity.")
+    search_semantic: bool = Field(
+        False, description="Rank the first 50 hits of AI Search by meaning; the service counts and charges such queries."
+    )
     include: str = Field("", description="Globs of names to take, separated by commas; empty takes all.")
     exclude: str = Field("", description="Globs of names to leave, separated by commas; `thumbs/**` is not even entered.")
     follow_folders: bool = Field(False, description="Follow links to folders.")

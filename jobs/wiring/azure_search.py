@@ -19,7 +19,9 @@ async def azure_search(settings: Settings, location: str, *, read_only: bool) ->
     place = Place.parse(location)
     async with (
         credential(settings.search_key) as who,
-        open_azure_search(place, who, dimensions=_dimensions(settings), read_only=read_only) as index,
+        open_azure_search(
+            place, who, dimensions=_dimensions(settings), read_only=read_only, semantic=settings.search_semantic
+        ) as index,
     ):
         yield index
 

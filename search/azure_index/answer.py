@@ -20,7 +20,9 @@ def nothing(query: Query) -> Results:
 def results(query: Query, count: int, found: Sequence[Mapping[str, Any]], counts: Counts) -> Results:
     """Return the hits in the order that they came in, and the most frequent values of each facet."""
     scored = by_score(query)
-    hits = tuple(hit(one, float(one["@search.score"]) if scored else 0.0) for one in found)
+    reranked = any("@search.rerankerScore" in one for one in found)
+    measure = "@search.rerankerScore" if reranked else "@search.score"
+    hits = tuple(hit(one, float(one.get(measure) or 0.0) if scored else 0.0) for one in found)
     return Results(count, hits, {facet: _buckets(counts.get(FIELDS[facet], ()), query.facet_limit) for facet in query.facets})
 
 

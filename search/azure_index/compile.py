@@ -27,6 +27,9 @@ SELECT = (
 FIELDS = {facet: "tag_names" if facet == "tags" else facet for facet in FACETS}
 """The field that each facet counts."""
 
+MEANING = "meaning"
+"""The semantic configuration of `search/index.json`."""
+
 COUNTED = 1000
 """Values of a facet that are asked for at least: counts are exact where a field has no more than were asked for."""
 
@@ -67,6 +70,18 @@ def compiled(query: Query) -> dict[str, object] | None:
     if query.facets and query.facet_limit:
         body["facets"] = [f"{FIELDS[facet]},count:{counted(query)}" for facet in query.facets]
     return body
+
+
+def by_meaning(body: Mapping[str, object], query: Query) -> dict[str, object]:
+    """Return the request with its first 50 hits ranked by what they mean, where hits come by score; any other is as it was.
+
+    The service takes no other order beside that one. Where its ranker is busy or slow, hits come as without it.
+    """
+    if not by_score(query) or not encodable(query.text):
+        return dict(body)
+    plain = {name: value for name, value in body.items() if name != "orderby"}
+    meaning = {"semanticQuery": query.text.strip(), "semanticConfiguration": MEANING, "semanticErrorHandling": "partial"}
+    return plain | meaning
 
 
 def likest(body: Mapping[str, object], vector: bytes, limit: int) -> dict[str, object]:

@@ -16,7 +16,7 @@ from jobs.model import Record
 from jobs.retry import Policy, backoff
 from search.azure_index.answer import alike, nothing, results, unsettled
 from search.azure_index.batches import Actions, batches, send
-from search.azure_index.compile import after, compiled, key, likest
+from search.azure_index.compile import after, by_meaning, compiled, key, likest
 from search.azure_index.place import Place
 from search.azure_index.schema import SCHEMA, verify
 from search.azure_index.service import POLICY, Service, opened
@@ -41,6 +41,7 @@ class AzureSearchIndex:
         *,
         dimensions: int | None = None,
         read_only: bool = False,
+        semantic: bool = False,
         policy: Policy = POLICY,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = _random.random,
@@ -48,6 +49,7 @@ class AzureSearchIndex:
         self._service = service
         self._dimensions = dimensions
         self._read_only = read_only
+        self._semantic = semantic
         self._policy = policy
         self._sleep = sleep
         self._random = random
@@ -81,7 +83,7 @@ class AzureSearchIndex:
         body = compiled(query)
         if body is None:
             return nothing(query)
-        count, found, counts = await self._ask(body, query.limit)
+        count, found, counts = await self._ask(by_meaning(body, query) if self._semantic else body, query.limit)
         more = unsettled(query, counts)
         if more:
             _, _, every = await self._ask({**body, "skip": 0, "top": 0, "facets": [f"{field},count:0" for field in more]}, 0)
@@ -168,11 +170,14 @@ async def open_azure_search(
     *,
     dimensions: int | None = None,
     read_only: bool = False,
+    semantic: bool = False,
 ) -> AsyncIterator[AzureSearchIndex]:
     """Open the index, or the one behind the alias, of this name. `dimensions` are the numbers of an embedding, None without.
+
+    `semantic` ranks what words find by meaning, which the service counts and charges.
 
     Raises Misconfigured where there is none, where it has another schema or other vectors, or where the rights are missing.
     """
     async with opened(place, credential) as service:
         await verify(service, dimensions=dimensions)
-        yield AzureSearchIndex(service, dimensions=dimensions, read_only=read_only)
+        yield AzureSearchIndex(service, dimensions=dimensions, read_only=read_only, semantic=semantic)

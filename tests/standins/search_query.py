@@ -22,7 +22,8 @@ _KNOWN = {
     *("searchFields", "searchMode", "select", "semanticConfiguration", "semanticErrorHandling", "semanticMaxWaitInMilliseconds"),
     *("semanticQuery", "sessionId", "skip", "top", "vectorFilterMode", "vectorQueries"),
 }
-_UNDONE = ("answers", "captions", "highlight", "semanticQuery", "scoringParameters")
+_UNDONE = ("answers", "captions", "highlight", "scoringParameters")
+_RERANKED = 50
 _DEPTH, _ORDERS, _FUSED = 100_000, 32, 60
 
 
@@ -61,6 +62,7 @@ def answer(state: State, body: Mapping[str, Any], page: int) -> dict[str, Any]:
     _weights(state, body)
     found = _ranked(state, body)
     skip, top = body.get("skip", 0), body.get("top", 50)
+    found, meanings = _by_meaning(state, body, found)
     shown = found[skip : skip + min(top, page)]
     selected = _selected(state, body)
     answered: dict[str, Any] = {}
@@ -70,7 +72,9 @@ def answer(state: State, body: Mapping[str, Any], page: int) -> dict[str, Any]:
         answered["@search.facets"] = dict(_facet(state, [state.documents[key] for key, _ in found], one) for one in body["facets"])
     if len(shown) == page < top and skip + page < len(found):
         answered["@search.nextPageParameters"] = {**body, "skip": skip + page, "top": top - page}
-    answered["value"] = [{"@search.score": score, **_shown(state.documents[key], selected)} for key, score in shown]
+    answered["value"] = [
+        {"@search.score": score, **meanings.get(key, {}), **_shown(state.documents[key], selected)} for key, score in shown
+    ]
     return answered
 
 
@@ -105,6 +109,35 @@ def _ranked(state: State, body: Mapping[str, Any]) -> list[tuple[str, float]]:
     for get, descending in reversed(list(_orders(state, body, scores))):
         found.sort(key=lambda pair: _place(get(pair[0])), reverse=descending)
     return found
+
+
+def _by_meaning(
+    state: State, body: Mapping[str, Any], found: list[tuple[str, float]]
+) -> tuple[list[tuple[str, float]], Mapping[str, Mapping[str, float]]]:
+    """Return what was found with the first 50 ranked by how many words of the semantic query their semantic fields share."""
+    if "semanticQuery" not in body:
+        return found, {}
+    if body.get("orderby"):
+        raise BadRequest("Semantic ranking cannot be combined with $orderby")
+    if body.get("semanticErrorHandling", "partial") not in ("partial", "fail"):
+        raise BadRequest("Invalid semanticErrorHandling")
+    semantic = state.definition.get("semantic") or {}
+    name = body.get("semanticConfiguration") or semantic.get("defaultConfiguration")
+    chosen = next((one for one in semantic.get("configurations") or [] if one["name"] == name), None)
+    if chosen is None:
+        raise BadRequest(f"Unknown semantic configuration '{name}'")
+    wanted = set(re.findall(r"\w+", body["semanticQuery"].lower()))
+    if not wanted or (body.get("search") or "*") == "*":
+        return found, {}
+    prioritized = chosen["prioritizedFields"]
+    several = ("prioritizedContentFields", "prioritizedKeywordsFields")
+    named = [prioritized["titleField"]["fieldName"], *(each["fieldName"] for one in several for each in prioritized.get(one, ()))]
+    scores = {}
+    for key, _ in found[:_RERANKED]:
+        seen = set(re.findall(r"\w+", str([state.documents[key].get(field) for field in named]).lower()))
+        scores[key] = 4 * len(wanted & seen) / len(wanted)
+    first = sorted(found[:_RERANKED], key=lambda pair: -scores[pair[0]])
+    return first + found[_RERANKED:], {key: {"@search.rerankerScore": score} for key, score in scores.items()}
 
 
 def _filter(state: State, body: Mapping[str, Any]) -> Callable[[Document], bool]:
