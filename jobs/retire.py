@@ -17,8 +17,10 @@ STANDARD = Policy()
 _HOLDING = (Outcome.CLASSIFIED, Outcome.REUSED, Outcome.DEFERRED)
 
 
-async def retire(*, sources: Sequence[str], older_than: timedelta, shelf: Shelf, policy: Policy = STANDARD) -> int:
-    """Retire what the images of these sources showed that were last changed longer ago than `older_than`; return how many.
+async def retire(*, areas: Sequence[tuple[str, str]], older_than: timedelta, shelf: Shelf, policy: Policy = STANDARD) -> int:
+    """Retire what images showed that were last changed longer ago than `older_than`; return how many.
+
+    `areas` are keys of sources, each with what the names begin with: another deployment may keep the rest of a source for longer.
 
     An image that is too old leaves store and index as if it had been forgotten, and this version of it is not taken again. So do
     answers kept of versions that are too old, whatever source they are of. The age is that of the blob version by the store's
@@ -27,12 +29,13 @@ async def retire(*, sources: Sequence[str], older_than: timedelta, shelf: Shelf,
     any time and called again.
     """
     run = await errand(shelf, policy)
-    return sum([await _retire(source, run.now() - older_than, shelf=shelf, run=run) for source in (*sources, decide.KEEPSAKES)])
+    every = dict.fromkeys((*areas, (decide.KEEPSAKES, "")))
+    return sum([await _retire(source, prefix, run.now() - older_than, shelf=shelf, run=run) for source, prefix in every])
 
 
-async def _retire(source: str, limit: datetime, *, shelf: Shelf, run: Run) -> int:
+async def _retire(source: str, prefix: str, limit: datetime, *, shelf: Shelf, run: Run) -> int:
     retired = 0
-    async for batch in shelf.ledger.scan(source, outcomes=_HOLDING):
+    async for batch in shelf.ledger.scan(source, outcomes=_HOLDING, prefix=prefix):
         old = [_stripped(record, limit, run=run) for record in batch if _outlived(record, limit, now=run.now())]
         if source == decide.KEEPSAKES:
             stored = [kept for kept in await write(shelf.ledger, old, run.terms.retry) if kept is not None]

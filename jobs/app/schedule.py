@@ -131,4 +131,4 @@ async def _retire(desk: Desk) -> None:
     settings = desk.settings
     if settings.retention is not None:
         store, index = await desk.store(), await desk.index()
-        await retire(sources=await wiring.keys(settings), older_than=settings.retention, shelf=Shelf(store, store, store, index))
+        await retire(areas=await wiring.areas(settings), older_than=settings.retention, shelf=Shelf(store, store, store, index))

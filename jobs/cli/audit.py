@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 
@@ -89,8 +89,13 @@ async def _audit_all(settings: Settings, *, repair: bool, prefix: str, brake: fl
                     break
         if repair and settings.retention is not None and not stop.asked:
             shelf = Shelf(store, store, store, index)
-            await retire(sources=await wiring.keys(settings), older_than=settings.retention, shelf=shelf)
+            await retire(areas=_both(await wiring.areas(settings), prefix), older_than=settings.retention, shelf=shelf)
     return audits
+
+
+def _both(areas: Sequence[tuple[str, str]], prefix: str) -> list[tuple[str, str]]:
+    """Return the part of each area whose names begin with a prefix as well, of those that have one."""
+    return [(key, max(own, prefix, key=len)) for key, own in areas if own.startswith(prefix) or prefix.startswith(own)]
 
 
 @asynccontextmanager

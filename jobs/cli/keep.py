@@ -95,7 +95,7 @@ async def _retire(settings: Settings, older_than: timedelta, *, yes: bool) -> in
         cause = f"this removes the results of all images last changed over {older_than} ago, for good"
         raise Misconfigured("forget", "", cause, hint="Export the ledger if you may want them back; then say --yes.")
     async with wiring.store(settings) as store, wiring.index(settings) as index:
-        return await retire(sources=await wiring.keys(settings), older_than=older_than, shelf=Shelf(store, store, store, index))
+        return await retire(areas=await wiring.areas(settings), older_than=older_than, shelf=Shelf(store, store, store, index))
 
 
 @click.command("export", short_help="Write the ledger to a file.")

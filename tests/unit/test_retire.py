@@ -31,8 +31,8 @@ class Broken(MemoryIndex):
         raise StorageFailed("remove", ids[0], "the disk is full")
 
 
-def _retire(shop: Shop, days: float) -> int:
-    return shop.run(retire(sources=[shop.source.key], older_than=timedelta(days=days), shelf=shop.shelf))
+def _retire(shop: Shop, days: float, prefix: str = "") -> int:
+    return shop.run(retire(areas=[(shop.source.key, prefix)], older_than=timedelta(days=days), shelf=shop.shelf))
 
 
 def test_only_what_is_older_leaves_store_and_index(shop: Shop) -> None:
@@ -54,6 +54,13 @@ def test_what_is_as_old_as_allowed_stays(shop: Shop) -> None:
     assert _retire(shop, 3) == 0
     shop.later(1)
     assert _retire(shop, 3) == 1
+
+
+def test_what_has_another_prefix_is_not_ours_to_retire(shop: Shop) -> None:
+    shop.fill(6)
+    shop.sweep()
+    assert _retire(shop, 0.5, prefix="05") == 1
+    assert shop.found() == {f"{at:02}.jpg" for at in range(5)}
 
 
 def test_it_is_not_taken_again(shop: Shop) -> None:
@@ -100,7 +107,7 @@ def test_after_a_crash_before_the_index_the_next_sweep_removes_the_documents(sho
     shop.fill(3)
     shop.sweep()
     with pytest.raises(StorageFailed):
-        shop.run(retire(sources=[shop.source.key], older_than=DAY / 2, shelf=replace(shop.shelf, index=Broken())))
+        shop.run(retire(areas=[(shop.source.key, "")], older_than=DAY / 2, shelf=replace(shop.shelf, index=Broken())))
     assert len(shop.found()) == 3
     shop.sweep()
     _retire(shop, 0.5)
