@@ -117,8 +117,13 @@ class Embedder(Protocol):
 class Ledger(Protocol):
     """The records, one for each blob id."""
 
-    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
-        """Return the records that exist, by id, in one query; embeddings are left out unless `vectors`."""
+    async def look_up(
+        self, ids: Sequence[str], *, vectors: bool = False, seen: Mapping[str, str | None] | None = None
+    ) -> Mapping[str, Record]:
+        """Return the records that exist, by id, in one query; embeddings are left out unless `vectors`.
+
+        Those that are still at the version that `seen` names for them are left out too, and cost next to nothing.
+        """
         ...
 
     async def answers(self, hashes: Sequence[str], asked: str) -> Mapping[str, Record]:

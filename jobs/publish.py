@@ -28,12 +28,14 @@ async def publish(records: Sequence[Record], *, ledger: Ledger, index: Index, ru
         if not todo:
             return
         refused = await _upload(todo, index=index, run=run)
-        current = await retry(partial(ledger.look_up, [record.id for record in todo]), run.terms.retry)
+        seen = {record.id: record.version for record in todo}
+        current = await retry(partial(ledger.look_up, list(seen), seen=seen), run.terms.retry)
         moved = [record.id for record in todo if record.id in current and _state(current[record.id]) != _state(record)]
+        standing = [current.get(record.id, record) for record in todo if record.id not in moved]
         marks = [
-            replace(current[record.id], unpublished=refused.get(record.id))
-            for record in todo
-            if record.id in current and record.id not in moved and current[record.id].unpublished != refused.get(record.id)
+            replace(record, unpublished=refused.get(record.id))
+            for record in standing
+            if record.unpublished != refused.get(record.id)
         ]
         if marks:
             written = await write(ledger, marks, run.terms.retry)

@@ -24,6 +24,7 @@ from jobs.adapters.cosmos_containers import SCHEMA, SCHEMA_ID, checked, writable
 from jobs.adapters.cosmos_items import (
     BEHIND,
     Item,
+    Version,
     answer_key,
     bucket,
     document_id,
@@ -38,7 +39,7 @@ from jobs.adapters.cosmos_items import (
     vector_id,
 )
 from jobs.adapters.cosmos_lane import Lane, Step
-from jobs.adapters.cosmos_query import CHOSEN, PAGE, Ranges, Select, Stream, chosen, one_of
+from jobs.adapters.cosmos_query import CHOSEN, PAGE, VERSIONS, Ranges, Select, Stream, chosen, one_of
 from jobs.errors import Conflict, StorageFailed, Transient
 from jobs.model import Outcome, Record
 from jobs.ports import D, Document
@@ -85,8 +86,12 @@ class CosmosStore:
         """Return the request units that all requests of this store were charged."""
         return self._account.meter.ru
 
-    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
+    async def look_up(
+        self, ids: Sequence[str], *, vectors: bool = False, seen: Mapping[str, str | None] | None = None
+    ) -> Mapping[str, Record]:
         """Return the records that exist, by a query for each thousand ids and physical partition."""
+        if seen and ids:
+            ids = await self._moved(ids, seen)
         if not vectors:
             return {key: record_of(item) for key, item in (await self._items(ids)).items()}
         found: dict[str, Record] = {}
@@ -223,6 +228,15 @@ class CosmosStore:
         await writable(self._account, self._state)
         number = len(await self.sources())
         return f"schema {SCHEMA}, results of {number} source{'s' * (number != 1)}; it may be read and written"
+
+    async def _moved(self, ids: Sequence[str], seen: Mapping[str, str | None]) -> Sequence[str]:
+        """Return the ids of the records that are not at the version that was seen; no more than versions is read of the others."""
+        queries = await self._account.call(
+            "look up", f"{len(ids)} versions", partial(self._ranges.by_id, dict.fromkeys(ids), VERSIONS)
+        )
+        pages = await _all(self._values("look up", self._records, query) for query in queries)
+        found = {item["id"]: str(Version(item["_etag"], item["vector"])) for page in pages for item in page}
+        return [key for key, version in found.items() if version != seen.get(key)]
 
     async def _items(self, keys: Sequence[str]) -> Mapping[str, Item]:
         """Return the items of these ids that exist, by id."""

@@ -17,6 +17,7 @@ PAGE = 500
 """Items in a page of an answer, and in a batch of a scan. The SDK holds one page for each physical partition."""
 
 CHOSEN = "SELECT * FROM c WHERE {}"
+VERSIONS = "SELECT c.id, c._etag, c.vector FROM c WHERE {}"
 _SCAN = "SELECT * FROM c WHERE {} ORDER BY c.{}"
 MOST_IDS = 1000
 """Ids asked for in one query."""
@@ -79,8 +80,8 @@ class Ranges:
         self._ranges: list[dict[str, Any]] = []
         self._of: dict[str, int] = {}
 
-    async def by_id(self, keys: Iterable[str]) -> list[Select]:
-        """Return queries that together find the items of these ids, at most MOST_IDS in each."""
+    async def by_id(self, keys: Iterable[str], what: str = CHOSEN) -> list[Select]:
+        """Return queries that together find the items of these ids, at most MOST_IDS in each; `what` of them, all by default."""
         parted: dict[int, list[str]] = {}
         for key in keys:
             parted.setdefault(await self._range_of(bucket(key)), []).append(key)
@@ -88,7 +89,7 @@ class Ranges:
         for number, found in parted.items():
             for start in range(0, len(found), MOST_IDS):
                 condition, parameters = one_of("id", found[start : start + MOST_IDS])
-                queries.append(Select(CHOSEN.format(condition), parameters, {"feed_range": self._ranges[number]}))
+                queries.append(Select(what.format(condition), parameters, {"feed_range": self._ranges[number]}))
         return queries
 
     async def _range_of(self, partition: str) -> int:

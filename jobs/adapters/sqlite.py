@@ -37,9 +37,9 @@ _INSERT = """INSERT INTO records (source, name, outcome, failure_class, next_try
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING number"""
 _UPDATE = """UPDATE records SET source = ?, name = ?, outcome = ?, failure_class = ?, next_try = ?, answer_hash = ?, asked = ?,
     version = ?, body = ? WHERE id = ? AND version = ? RETURNING number"""
-_LOOK_UP = "SELECT records.id, body, NULL FROM json_each(?) CROSS JOIN records ON records.id = value"
-_LOOK_UP_VECTORS = """SELECT records.id, body, embedding
-    FROM json_each(?) CROSS JOIN records ON records.id = value LEFT JOIN vectors USING (number)"""
+_MOVED = "json_each(?) CROSS JOIN records ON records.id = json_each.key AND CAST(version AS TEXT) IS NOT value"
+_LOOK_UP = f"SELECT records.id, body, NULL FROM {_MOVED}"  # noqa: S608 constants
+_LOOK_UP_VECTORS = f"SELECT records.id, body, embedding FROM {_MOVED} LEFT JOIN vectors USING (number)"  # noqa: S608 constants
 _ANSWERS = """SELECT answer_hash, body, embedding
     FROM (SELECT (SELECT min(number) FROM records WHERE answer_hash = value AND asked = ?) AS found FROM json_each(?))
     CROSS JOIN records ON records.number = found LEFT JOIN vectors USING (number)"""
@@ -103,9 +103,12 @@ class SqliteStore:
         self._thread = thread
         self._clock = clock
 
-    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
-        """Return the records that exist, by id, in one query."""
-        rows = partial(self._records, _LOOK_UP_VECTORS if vectors else _LOOK_UP, (json.dumps(list(ids)),))
+    async def look_up(
+        self, ids: Sequence[str], *, vectors: bool = False, seen: Mapping[str, str | None] | None = None
+    ) -> Mapping[str, Record]:
+        """Return the records that exist and are not at the version that was seen, by id, in one query."""
+        wanted = {key: seen.get(key) if seen else None for key in ids}
+        rows = partial(self._records, _LOOK_UP_VECTORS if vectors else _LOOK_UP, (json.dumps(wanted),))
         return dict(await self._call("look up", rows))
 
     async def answers(self, hashes: Sequence[str], asked: str) -> Mapping[str, Record]:

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -317,8 +317,8 @@ class Moving(MemoryStore):
 
     moved = False
 
-    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
-        found = await super().look_up(ids, vectors=vectors)
+    async def look_up(self, ids: Sequence[str], **how: Any) -> Mapping[str, Record]:
+        found = await super().look_up(ids, **how)
         if not self.moved:
             self.moved = True
             newer = [replace(picture("moves", ("cat", 0.9), rev=2)), replace(picture("dies", rev=2), outcome=Outcome.DEAD)]

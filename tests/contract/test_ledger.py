@@ -53,6 +53,16 @@ def test_embeddings_come_only_when_asked_for(store: Store, run: Run) -> None:
     assert cat.analysis == analysis(b"\1\2")
 
 
+def test_what_is_still_at_the_version_that_was_seen_is_left_out(store: Store, run: Run) -> None:
+    old, same, new = run(written(store, classified("cat", "h1", embedding=b"\1\2"), deferred("dog", NOON), record("cow")))
+    (moved,) = run(written(store, replace(old, etag="e2")))
+    seen = {old.id: old.version, same.id: same.version, new.id: None, blob_id(SOURCE, "gone"): old.version}
+    assert run(store.look_up(list(seen), seen=seen)) == {old.id: bare(moved), new.id: new}
+    assert run(store.look_up([old.id], vectors=True, seen=seen)) == {old.id: moved}
+    assert run(store.look_up([same.id], seen=seen)) == {}
+    assert run(store.look_up([same.id], seen={})) == {same.id: same}
+
+
 def test_a_record_is_created_once(store: Store, run: Run) -> None:
     (first,) = run(written(store, record("cat")))
     assert run(store.write([record("cat", etag="e2")])) == [None]

@@ -87,6 +87,14 @@ class TwoUsers(RuleBasedStateMachine):
         self.ours.update(self.loop.run(self.of(user).look_up(ids)))
         self.theirs.update(self.loop.run(self.model.look_up(ids)))
 
+    @rule(user=st.integers(0, 1), names=chosen_names)
+    def look_for_changes(self, *, user: int, names: list[str]) -> None:
+        """What moved since it was seen is the same."""
+        ids = [blob_id(SOURCE, name) for name in names]
+        ours = self.loop.run(self.of(user).look_up(ids, seen={key: self.version(self.ours, key) for key in ids}))
+        theirs = self.loop.run(self.model.look_up(ids, seen={key: self.version(self.theirs, key) for key in ids}))
+        assert {key: versionless(one) for key, one in ours.items()} == {key: versionless(one) for key, one in theirs.items()}
+
     @invariant()
     def the_same_is_stored(self) -> None:
         ids = [blob_id(SOURCE, name) for name in NAMES]

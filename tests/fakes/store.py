@@ -24,8 +24,11 @@ class MemoryStore:
         self._clock = clock
         self._versions = count(1)
 
-    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
-        found = {key: self.records[key] for key in ids if key in self.records}
+    async def look_up(
+        self, ids: Sequence[str], *, vectors: bool = False, seen: Mapping[str, str | None] | None = None
+    ) -> Mapping[str, Record]:
+        known = seen or {}
+        found = {key: self.records[key] for key in ids if key in self.records and self.records[key].version != known.get(key)}
         return found if vectors else {key: _bare(record) for key, record in found.items()}
 
     async def answers(self, hashes: Sequence[str], asked: str) -> Mapping[str, Record]:

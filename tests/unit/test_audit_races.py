@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -61,11 +62,11 @@ class Touchy(MemoryStore):
     before = 0
     asked = 0
 
-    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
+    async def look_up(self, ids: Sequence[str], **how: Any) -> Mapping[str, Record]:
         self.asked += self.before > 0
         if self.asked == self.before > 0:
             self._run()
-        return await super().look_up(ids, vectors=vectors)
+        return await super().look_up(ids, **how)
 
     async def write(self, records: Sequence[Record]) -> Sequence[Record | None]:
         if not self.before and any(one.outcome is Outcome.GONE for one in records):
@@ -192,9 +193,9 @@ def test_an_audit_that_lost_its_lease_deletes_nothing(gone: str, before: int) ->
                 return await super().head(name)
 
         class FrozenStore(MemoryStore):
-            async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
+            async def look_up(self, ids: Sequence[str], **how: Any) -> Mapping[str, Record]:
                 freeze()
-                return await super().look_up(ids, vectors=vectors)
+                return await super().look_up(ids, **how)
 
         shop.put("a.jpg", "b.jpg")
         await shop.sweep()

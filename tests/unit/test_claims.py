@@ -35,8 +35,8 @@ class Overtaken(MemoryStore):
 
     others: Record | None = None
 
-    async def look_up(self, ids: Sequence[str], *, vectors: bool = False) -> Mapping[str, Record]:
-        found = await super().look_up(ids, vectors=vectors)
+    async def look_up(self, ids: Sequence[str], **how: Any) -> Mapping[str, Record]:
+        found = await super().look_up(ids, **how)
         others, self.others = self.others, None
         if others is not None:
             assert await super().write([others]) != [None]
