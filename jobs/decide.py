@@ -95,13 +95,17 @@ def keepsake(record: Record) -> Record | None:
         properties=(),
         categories=(),
         derived="",
+        group="",
         corrections=(),
         version=None,
     )
 
 
 def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: bool, now: datetime, taxonomy: Taxonomy) -> Record:
-    """Return the record of a version that has its analysis, and by it its categories."""
+    """Return the record of a version that has its analysis, and by it its categories.
+
+    It leaves the group of a picture that looked otherwise; which it belongs to now, the next grouping says.
+    """
     fresh = replace(
         record,
         outcome=Outcome.REUSED if reused else Outcome.CLASSIFIED,
@@ -114,6 +118,7 @@ def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: b
         settled=now,
         unpublished=None,
         derived=taxonomy.fingerprint,
+        group=record.group if record.analysis is not None and record.analysis.facts.sketch == analysis.facts.sketch else "",
     )
     return replace(fresh, categories=_categories(fresh, taxonomy))
 
@@ -161,6 +166,7 @@ def dead(record: Record, failure_class: str, reason: str, *, now: datetime, cont
         unpublished=None,
         categories=(),
         derived="",
+        group="",
     )
 
 
@@ -178,6 +184,7 @@ def gone(record: Record, *, now: datetime) -> Record:
         unpublished=None,
         categories=(),
         derived="",
+        group="",
     )
 
 

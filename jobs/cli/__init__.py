@@ -13,6 +13,7 @@ from jobs.cli.backfill import backfill_command, redrive_command
 from jobs.cli.check import check_command
 from jobs.cli.correct import correct_command
 from jobs.cli.find import search_command
+from jobs.cli.group import group_command
 from jobs.cli.index import index_command
 from jobs.cli.keep import export_command, forget_command, import_command
 from jobs.cli.look import failures_command, show_command, status_command
@@ -73,6 +74,7 @@ for command in (
     search_command,
     serve_command,
     correct_command,
+    group_command,
     report_command,
     show_command,
     failures_command,

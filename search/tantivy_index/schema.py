@@ -22,7 +22,7 @@ from search.query import FACETS, Hit
 from search.scoring import step
 from search.words import forms, words
 
-VERSION = 4
+VERSION = 5
 """Grows with every change of the fields or their terms; an index of another version is to be rebuilt."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,14 +38,27 @@ def schema() -> Schema:
     `order` is the name and the id, sorted; `starts` answers prefixes; `sure` is a tag with its confidence, `vector` a row's number.
     """
     builder = SchemaBuilder()
-    for name in ("id", "source", "starts"):
+    for name in ("id", "source", "starts", "group"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("order", *FACETS):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
     for name in ("words", "exact", "within", "kinds", "caption", "text", "path"):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
     builder.add_text_field("said", tokenizer_name="whitespace", index_option="position")
-    for name in ("best", "date", "size", "tie", "vector", "has_text", "has_people", "width", "height", "latitude", "longitude"):
+    for name in (
+        "best",
+        "date",
+        "size",
+        "tie",
+        "vector",
+        "has_text",
+        "has_people",
+        "copy",
+        "width",
+        "height",
+        "latitude",
+        "longitude",
+    ):
         builder.add_integer_field(name, fast=True, indexed=True)
     builder.add_unsigned_field("sure", fast=True, indexed=False)
     builder.add_bytes_field("stored", stored=True)
@@ -56,7 +69,15 @@ def unfit(document: SearchDocument) -> str | None:
     """Return the reason why the index will never take this document, None if it does."""
     if not _ID.fullmatch(document.id):
         return "its id is not made of hex digits"
-    texts = (document.source, document.name, document.caption, document.format, document.camera or "", document.classifier)
+    texts = (
+        document.source,
+        document.name,
+        document.caption,
+        document.format,
+        document.camera or "",
+        document.classifier,
+        document.group,
+    )
     lists = (document.tag_names, document.colours, document.categories, document.properties, document.objects)
     for text in chain(texts, *lists):
         if not encodable(text):
@@ -73,6 +94,7 @@ def fill(document: SearchDocument) -> Document:
     filled.add_text("source", document.source)
     filled.add_text("order", _order(document))
     _add(filled, "starts", _starts(document.name))
+    filled.add_text("group", document.group)
     for facet, values in _facets(document).items():
         _add(filled, facet, values)
     filled.add_text("said", said(document))
@@ -81,7 +103,7 @@ def fill(document: SearchDocument) -> Document:
     for tag in document.tags:
         filled.add_unsigned("sure", sure(tag.name, grade(tag.confidence)))
     numbers = {"best": grade(document.best), "date": micros(document.date), "size": document.size, "tie": tie(document.id)}
-    numbers |= {"has_text": int(document.has_text), "has_people": int(document.has_people)}
+    numbers |= {"has_text": int(document.has_text), "has_people": int(document.has_people), "copy": int(document.copy)}
     numbers |= {"width": document.width, "height": document.height}
     if document.latitude is not None and document.longitude is not None:
         numbers |= {"latitude": micro(document.latitude), "longitude": micro(document.longitude)}
@@ -93,10 +115,11 @@ def fill(document: SearchDocument) -> Document:
 
 def shown(stored: bytes, score: float) -> Hit:
     """Return a hit from what the document stored."""
-    key, name, caption, tags, width, height, format_, size, date, categories, properties, source, rev = json.loads(stored)
+    key, name, caption, tags, width, height, format_, size, date, *given, source, rev = json.loads(stored)
     confident = tuple(Tag(tag, confidence) for tag, confidence in tags)
     about = (key, name, score, caption, confident, width, height, format_, size, datetime.fromisoformat(date), source, rev)
-    return Hit(*about, categories=tuple(categories), properties=tuple(properties))
+    categories, properties, *near = given
+    return Hit(*about, tuple(categories), tuple(properties), *near)
 
 
 def revision(stored: bytes) -> tuple[str, str, int]:
@@ -245,6 +268,6 @@ def _stems(some: tuple[str, ...]) -> tuple[str, ...]:
 def _stored(document: SearchDocument) -> bytes:
     date, tags = document.date.isoformat(), [(tag.name, tag.confidence) for tag in document.tags]
     size = (document.width, document.height, document.format, document.size)
-    given = (document.categories, document.properties)
+    given = (document.categories, document.properties, document.group, document.copy)
     fields = (document.id, document.name, document.caption, tags, *size, date, *given, document.source, document.rev)
     return json.dumps(fields).encode()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.model import Record
+from jobs.model import Record, blob_id
 from search.azure_index.answer import nothing, results
 from search.azure_index.compile import compiled
 from search.azure_index.schema import definition
@@ -24,7 +24,7 @@ from search.query import FACETS, Area, Hit, Near, Query, Results
 from search.tantivy_index import open_tantivy
 from tests.conftest import Run, entered
 from tests.fakes.index import MemoryIndex
-from tests.pictures import JANUARY, NAMES, PLACES, TAGS, picture, pictures, queries
+from tests.pictures import JANUARY, NAMES, PHOTOS, PLACES, TAGS, picture, pictures, queries
 from tests.search_kit import Settled, standin_index
 from tests.standins.search import SearchService
 from tests.standins.search_query import State, answer
@@ -54,6 +54,7 @@ def _corpus() -> list[Record]:
             place=PLACES[at % 8] if at % 8 < len(PLACES) else None,
             classifier=f"fake:{at % 2}",
             sides=((640, 480), (3000, 2000), (480, 640))[at % 3],
+            group=("", NAMES[0], NAMES[3])[at % 3],
         )
         for at, name in enumerate(name for _ in range(4) for name in NAMES)
     ]
@@ -129,6 +130,9 @@ QUERIES = [
     *(Query(near=Near(*near)) for near in ((89, -170, 900), (48.2, 16.37, 0.001), (0, 0, 25_000), (64, -22, 20))),
     Query("dog", near=Near(52.5, 13.3, 600), sort="newest"),
     Query(has_people=False, has_text=False, sort="largest"),
+    *(Query(copies=copies) for copies in ("all", "hide", "only")),
+    *(Query(group=blob_id(PHOTOS, name)) for name in (NAMES[0], NAMES[3], "nothing")),
+    Query("dog", group=blob_id(PHOTOS, NAMES[3]), copies="only"),
     Query(confidence=0.5, sort="oldest", formats=("GIF", "nothing")),
 ]
 
