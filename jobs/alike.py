@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.model import Record
-from jobs.sketch import BITS
+from jobs.sketch import BITS, NOTHING
 
 COARSE: Final = 7
 """Bits that may differ among the 64 of the lowest frequencies."""
@@ -49,9 +49,9 @@ class Change:
 
 
 def sketched(record: Record) -> str:
-    """Return the sketch of the picture that a record shows, empty where there is none, or none that could be read."""
+    """Return the sketch of the picture that a record shows, empty where there is none, or where it shows nothing."""
     found = record.analysis.facts.sketch if record.analysis is not None else ""
-    return found if _HEX.fullmatch(found) else ""
+    return found if found != NOTHING and _HEX.fullmatch(found) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +145,5 @@ class _Bands:
 
 def _digits(texts: Sequence[str]) -> NDArray[np.uint8]:
     """Return 64 hex digits each as 32 bytes; what is anything else as zeros."""
-    whole = (text if _HEX.fullmatch(text) else "0" * 2 * _BYTES for text in texts)
+    whole = (text if _HEX.fullmatch(text) else NOTHING for text in texts)
     return np.frombuffer(bytes.fromhex("".join(whole)), dtype=np.uint8).reshape(-1, _BYTES)

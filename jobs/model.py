@@ -75,7 +75,7 @@ class Facts:
 
     `width` and `height` are in pixels as shown (after EXIF orientation); `colours` are names, most common first;
     `latitude` and `longitude` are in degrees; `taken` is the camera's own time, read as UTC where it names no zone. `sketch` is
-    what near-duplicates have in common, as hex digits (see `jobs.sketch`), empty where no pixel was looked at or nothing is shown.
+    what near-duplicates have in common, as hex digits (see `jobs.sketch`), empty where no pixel was looked at.
     """
 
     width: int

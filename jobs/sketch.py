@@ -15,6 +15,7 @@ SIDE: Final = 32
 """Pixels a side of what a sketch is made of."""
 
 BITS: Final = 256
+NOTHING: Final = "0" * (BITS // 4)
 _FLAT = 2.0
 """Standard deviation, in the 256 steps of grey, below which noise alone would decide."""
 
@@ -25,9 +26,9 @@ _WAVES: Final[NDArray[np.float32]] = np.cos(np.pi / SIDE * np.outer(np.arange(SI
 
 
 def sketch(small: Image.Image) -> str:
-    """Return 64 hex digits for a picture of SIDE x SIDE pixels, empty for one that shows nothing: an even surface."""
+    """Return 64 hex digits for a picture of SIDE x SIDE pixels, NOTHING for one that shows nothing: an even surface."""
     grey: NDArray[np.float32] = np.asarray(small.convert("L"), dtype=np.float32)
     if float(grey.std()) < _FLAT:
-        return ""
+        return NOTHING
     frequencies = (_WAVES @ grey @ _WAVES.T)[_ROWS, _COLUMNS]
     return np.packbits(frequencies > 0).tobytes().hex()

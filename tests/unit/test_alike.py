@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from jobs.alike import COARSE, FINE, Change, Pictures, changes, grouped, sketched
 from jobs.model import Record
+from jobs.sketch import NOTHING
 from tests.pictures import picture
 
-NOTHING = "0" * 64
-_BASES = ("5a" * 32, "c3" * 32, "00" * 31 + "01")
+_BASES = ("5a" * 32, "c3" * 32, "00" * 30 + "ffff")
 
 
 def flipped(sketch: str, bits: Sequence[int]) -> str:
@@ -103,7 +103,7 @@ def test_nothing_has_no_groups() -> None:
     assert list(changes(empty, grouped(empty))) == []
 
 
-@pytest.mark.parametrize("sketch", ["", "0", "x" * 64, "0" * 63, "0" * 65, "é" * 64, NOTHING.upper() + "\n"])
+@pytest.mark.parametrize("sketch", ["", "0", "x" * 64, "0" * 63, "0" * 65, "é" * 64, _BASES[0] + "\n", NOTHING])
 def test_what_is_no_sketch_is_none(sketch: str) -> None:
     assert sketched(one("a", sketch)) == ""
 

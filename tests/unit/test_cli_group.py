@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,17 @@ def test_what_cannot_be_grouped_is_told_in_a_line(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("IMAGESWEEP_STORE", "sqlite:")
     result = CliRunner().invoke(main, ["group"])
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+
+
+def test_images_of_an_older_program_are_read_once(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (archive / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing else")
+    with sqlite3.connect(".imagesweep/results.db") as store:
+        changed = store.execute("""UPDATE records SET body = json_remove(body, '$.analysis.facts.sketch')""").rowcount
+    store.close()
+    assert changed == 4
+    assert told("group")["without"] == 4
+    monkeypatch.setenv("IMAGESWEEP_MAX_MEGAPIXELS", "1")
+    read = told("group", "--read")
+    assert (read["drawn"] + read["failed"], read["without"]) == (4, 1 + read["failed"])
+    assert told("group", "--read")["drawn"] == 0
+    assert [hit["name"] for hit in told("search", "copies:only")["results"]] == ["cat-small.jpg"]
