@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from jobs.model import Record
 from jobs.sketch import BITS, NOTHING
 
-COARSE: Final = 7
+COARSE: Final = 11
 """Bits that may differ among the 64 of the lowest frequencies."""
 
-FINE: Final = 56
+FINE: Final = 64
 """Bits that may differ in all."""
 
 SHAPE: Final = 0.1
@@ -32,10 +32,10 @@ Firsts = NDArray[np.int64]
 
 _BYTES = BITS // 8
 _BANDS = 4
-_MASKS: Final = np.array([0, *(1 << bit for bit in range(16))], dtype=np.uint16)
-"""What the band of a near one may differ by: with at most seven of 64 bits wrong, one of four bands has at most one of them."""
+_MASKS: Final = np.array(sorted({1 << one | 1 << other for one in range(16) for other in range(16)} | {0}), dtype=np.int32)
+"""What a band of a near one may differ by: of at most eleven wrong bits in four bands, one band has at most two."""
 
-
+_OFFSETS: Final = np.arange(_BANDS, dtype=np.int32) << 16
 _HEX = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
 
 
@@ -100,16 +100,18 @@ def grouped(pictures: Pictures) -> Firsts:
         return np.zeros(0, dtype=np.int64)
     order = np.lexsort((*pictures.ids.T[::-1], -pictures.sizes, -pictures.pixels))
     sketches, ratios = pictures.sketches[order], pictures.ratios[order]
-    bands = _Bands(np.ascontiguousarray(sketches[:, 0]).view(np.uint16).reshape(-1, _BANDS))
+    lowest = np.ascontiguousarray(sketches[:, 0])
+    bands = _Bands(lowest.view(np.uint16).reshape(-1, _BANDS))
     firsts = np.full(len(order), -1, dtype=np.int64)
     for at in range(len(order)):
         if firsts[at] >= 0:
             continue
         firsts[at] = at
         near = bands.near(at)
+        near = near[np.bitwise_count(lowest[near] ^ lowest[at]) <= COARSE]
         near = near[(near > at) & (firsts[near] < 0)]
-        differing = np.bitwise_count(sketches[near] ^ sketches[at])
-        close = (differing[:, 0] <= COARSE) & (differing.sum(axis=1) <= FINE) & (np.abs(ratios[near] - ratios[at]) <= SHAPE)
+        differing = np.bitwise_count(sketches[near] ^ sketches[at]).sum(axis=1)
+        close = (differing <= FINE) & (np.abs(ratios[near] - ratios[at]) <= SHAPE)
         firsts[near[close]] = at
     found = np.empty_like(firsts)
     found[order] = order[firsts]
@@ -126,21 +128,23 @@ def changes(pictures: Pictures, firsts: Firsts) -> Iterator[Change]:
 
 
 class _Bands:
-    """Rows by what each of their four bands of sixteen bits says."""
+    """Rows by what each of their four bands of sixteen bits says: `places` are rows, one band's after the other's."""
 
     def __init__(self, rows: NDArray[np.uint16]) -> None:
-        self._rows = rows
-        self._sorted = [np.argsort(band, kind="stable").astype(np.int32) for band in rows.T]
-        self._starts = [np.concatenate(([0], np.cumsum(np.bincount(band, minlength=1 << 16)))) for band in rows.T]
+        values = (rows + _OFFSETS).T.ravel()
+        self._values = rows + _OFFSETS
+        self._places = (np.argsort(values, kind="stable") % max(len(rows), 1)).astype(np.int32)
+        self._starts = np.concatenate(([0], np.cumsum(np.bincount(values, minlength=_BANDS << 16)))).astype(np.int32)
 
     def near(self, at: int) -> NDArray[np.int32]:
-        """Return the rows that may be near one: each that differs from it by no more than seven bits, and others."""
-        found = []
-        for band, places, starts in zip(self._rows[at], self._sorted, self._starts, strict=True):
-            values = (_MASKS ^ band).astype(np.int64)
-            begin, end = starts[values], starts[values + 1]
-            found += [places[low:high] for low, high in zip(begin.tolist(), end.tolist(), strict=True) if high > low]
-        return np.unique(np.concatenate(found))
+        """Return the rows that may be near one, some of them twice: all that are no more than COARSE bits away, and others."""
+        values = np.bitwise_xor.outer(self._values[at], _MASKS).ravel()
+        begin = self._starts[values]
+        counts = self._starts[values + 1] - begin
+        ends = np.cumsum(counts, dtype=np.int32)
+        every: NDArray[np.int32] = np.repeat(begin - ends + counts, counts) + np.arange(ends[-1], dtype=np.int32)
+        found: NDArray[np.int32] = self._places[every]
+        return found
 
 
 def _digits(texts: Sequence[str]) -> NDArray[np.uint8]:
