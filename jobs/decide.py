@@ -124,8 +124,13 @@ def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: b
 
 
 def derived(record: Record, taxonomy: Taxonomy) -> Record:
-    """Return the record with the categories of this taxonomy. Its revision moves if they are others."""
+    """Return the record with the categories of this taxonomy. Its revision moves if they are others.
+
+    By examples nothing is said of a deferred version: what it was asked as by now is not what its older vector is of.
+    """
     if record.analysis is None or record.derived == taxonomy.fingerprint:
+        return record
+    if taxonomy.taught and record.outcome is Outcome.DEFERRED:
         return record
     found = _categories(record, taxonomy)
     return replace(record, categories=found, derived=taxonomy.fingerprint, rev=record.rev + (found != record.categories))
@@ -134,7 +139,7 @@ def derived(record: Record, taxonomy: Taxonomy) -> Record:
 def _categories(record: Record, taxonomy: Taxonomy) -> tuple[str, ...]:
     """Return the categories of an image as people see it."""
     found = seen(record)
-    return categories(taxonomy, found) if found is not None else ()
+    return categories(taxonomy, found, record.asked) if found is not None else ()
 
 
 def renewed(record: Record, blob: Blob, taxonomy: Taxonomy) -> Record:

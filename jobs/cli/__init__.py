@@ -22,6 +22,7 @@ from jobs.cli.plan import plan_command
 from jobs.cli.report import report_command
 from jobs.cli.runs import sweep_command
 from jobs.cli.serve import serve_command
+from jobs.cli.teach import teach_command
 
 _M_ARENA_MAX = -8
 """From malloc.h of glibc."""
@@ -75,6 +76,7 @@ for command in (
     serve_command,
     correct_command,
     group_command,
+    teach_command,
     report_command,
     show_command,
     failures_command,
