@@ -25,7 +25,7 @@ from jobs.taught import Taught, Vector, direction, unit
 LEAST: Final = 2
 """Pictures that a category takes: one is left out while the others speak for it."""
 
-MIDDLE: Final = 0.6
+MIDDLE: Final = 0.7
 """The least threshold, from the average of the others to that of a category's own: few others look closer than most will be."""
 
 STANDARD = Policy()
