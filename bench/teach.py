@@ -2,9 +2,9 @@
 
     python -m bench.teach FOLDER [--pictures 5] [--draws 20] [--against 20] LABEL...
 
-FOLDER holds photos that bench/labels.csv names. For each draw some pictures of every LABEL are taught, against the others and so many
-that have none of the labels; all photos that were not shown are then judged. Printed are the sums over all draws, and beside them what
-leaving one out had said.
+FOLDER holds photos that bench/labels.csv names. In each draw pictures of every LABEL are taught, against the others and so many
+that have none of the labels; all photos that were not shown are then judged. Printed are the sums over all draws, and beside them
+what leaving one out had said.
 """
 
 from __future__ import annotations

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from jobs.errors import Misconfigured
+from jobs.marked import HINT, line_of, marked, wrong
 from jobs.model import Analysis, Outcome, Record
 from jobs.taught import Taught, embedder_of, read
 
@@ -24,7 +25,7 @@ READY = Path(__file__).parent / "taxonomies"
 """The folder of the ready ones."""
 
 _SETTING = "IMAGESWEEP_TAXONOMY"
-_HINT = "docs/operations.md, section Taxonomy, says how the file reads."
+
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -134,20 +135,20 @@ def load(setting: str) -> Taxonomy:
 
 def parse(text: str, path: str) -> Taxonomy:
     """Read the text of a taxonomy file; `path` names it in errors. Raises Misconfigured as `load` does."""
-    tree, content = _tree(text, path)
+    tree, content = marked(text, path)
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         cause = f"{where}: {first['msg']}" if where else first["msg"]
-        hint = "Put it in quotes." if first["type"] == "string_type" else _HINT
-        raise _wrong(path, _line(tree, first["loc"]), cause, hint) from error
+        hint = "Put it in quotes." if first["type"] == "string_type" else HINT
+        raise wrong(path, line_of(tree, first["loc"]), cause, hint) from error
     stands = {plain(name): [plain(other) for other in others] for name, others in file.synonyms.items()}
     rules = tuple(_rule(rule, file.confidence, stands) for rule in file.rules)
     for number, rule in enumerate(rules):
         if any(names <= rule.none for names in (*rule.all, rule.any) if names):
-            raise _wrong(path, _line(tree, ("rules", number)), f"rules.{number}: it can never apply: `none` takes all of it out")
+            raise wrong(path, line_of(tree, ("rules", number)), f"rules.{number}: it can never apply: `none` takes all of it out")
     taught = tuple(_taught(file.examples, tree, path)) if file.examples else ()
     names = tuple(dict.fromkeys([*(rule.category for rule in rules), *(one.category for one in taught)]))
     said = [(rule.category, sorted(rule.any), sorted(map(sorted, rule.all)), sorted(rule.none), rule.confidence) for rule in rules]
@@ -212,12 +213,12 @@ def _taught(examples: _Examples, tree: yaml.Node | None, path: str) -> Iterator[
     for number, one in enumerate(examples.categories):
         place = ("examples", "categories", number)
         if one.category in names:
-            raise _wrong(path, _line(tree, place), f"examples: {one.category!r} is there twice", "Teach it again.")
+            raise wrong(path, line_of(tree, place), f"examples: {one.category!r} is there twice", "Teach it again.")
         names.add(one.category)
         try:
             yield Taught(one.category, one.threshold, read(one.direction))
         except ValueError as error:
-            raise _wrong(path, _line(tree, (*place, "direction")), f"examples: {one.category}: {error}") from error
+            raise wrong(path, line_of(tree, (*place, "direction")), f"examples: {one.category}: {error}") from error
 
 
 def _rule(rule: _Rule, confidence: float, stands: Mapping[str, Iterable[str]]) -> Rule:
@@ -238,57 +239,3 @@ def _rule(rule: _Rule, confidence: float, stands: Mapping[str, Iterable[str]]) -
         none=with_synonyms(rule.none),
         confidence=confidence if rule.confidence is None else rule.confidence,
     )
-
-
-def _tree(text: str, path: str) -> tuple[yaml.Node | None, object]:
-    """Return the nodes of the text, for their lines, and what they say.
-
-    Raises Misconfigured where it is no YAML, or says a thing twice.
-    """
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise _wrong(path, line, f"it is no YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _wrong(path, None, f"it is no YAML: {str(error).splitlines()[0]}") from error
-    seen: set[int] = set()
-    waiting = [tree] if tree else []
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            _once(node, path)
-            waiting.extend(value for _, value in node.value)
-        elif isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
-    return tree, content
-
-
-def _once(node: yaml.MappingNode, path: str) -> None:
-    names: set[str] = set()
-    for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.value in names:
-            raise _wrong(path, key.start_mark.line + 1, f"{key.value!r} is there twice", "Join the two.")
-        names.add(str(key.value))
-
-
-def _line(node: yaml.Node | None, place: tuple[int | str, ...]) -> int | None:
-    """Return the line, from 1, of the innermost node on the way to a place in the file."""
-    for step in place:
-        inner: Any = None
-        if isinstance(node, yaml.MappingNode):
-            inner = next((value for key, value in node.value if key.value == step), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            inner = node.value[step]
-        if inner is None:
-            break
-        node = inner
-    return node.start_mark.line + 1 if node else None
-
-
-def _wrong(path: str, line: int | None, cause: str, hint: str = _HINT) -> Misconfigured:
-    return Misconfigured("read the taxonomy", f"{path}, line {line}" if line else path, cause, hint=hint)
