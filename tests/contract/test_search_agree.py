@@ -54,7 +54,7 @@ def _corpus() -> list[Record]:
             place=PLACES[at % 8] if at % 8 < len(PLACES) else None,
             classifier=f"fake:{at % 2}",
             sides=((640, 480), (3000, 2000), (480, 640))[at % 3],
-            group=("", NAMES[0], NAMES[3])[at % 3],
+            group=("", NAMES[4], NAMES[5])[at % 3],
         )
         for at, name in enumerate(name for _ in range(4) for name in NAMES)
     ]
@@ -131,8 +131,8 @@ QUERIES = [
     Query("dog", near=Near(52.5, 13.3, 600), sort="newest"),
     Query(has_people=False, has_text=False, sort="largest"),
     *(Query(copies=copies) for copies in ("all", "hide", "only")),
-    *(Query(group=blob_id(PHOTOS, name)) for name in (NAMES[0], NAMES[3], "nothing")),
-    Query("dog", group=blob_id(PHOTOS, NAMES[3]), copies="only"),
+    *(Query(group=blob_id(PHOTOS, name)) for name in (NAMES[4], NAMES[5], "nothing")),
+    Query("dog", group=blob_id(PHOTOS, NAMES[5]), copies="only"),
     Query(confidence=0.5, sort="oldest", formats=("GIF", "nothing")),
 ]
 
@@ -218,3 +218,18 @@ def _worths(expected: Results, found: Results) -> Sequence[Hit]:
     """Return the hits of the plain way, from the last of the order that the service gave to the first."""
     plain = {hit.id: hit for hit in expected.hits}
     return [plain[hit.id] for hit in reversed(found.hits)]
+
+
+def test_both_know_which_of_its_group_an_image_is(both: tuple[Settled, Settled], run: Run) -> None:
+    copies = {record.id for record in _corpus() if record.group not in ("", record.id)}
+    grouped = {record.id for record in _corpus() if record.group == blob_id(PHOTOS, NAMES[5])}
+    others = {record.id for record in _corpus()} - copies
+    assert copies
+    assert others
+    assert grouped - copies
+    for index in both:
+        found = {name: run(index.search(Query(limit=100, copies=name))).hits for name in ("hide", "only")}
+        assert {hit.id for hit in found["hide"]} == others
+        assert {hit.id for hit in found["only"]} == copies
+        assert all(hit.copy and hit.group for hit in found["only"])
+        assert {hit.id for hit in run(index.search(Query(limit=100, group=blob_id(PHOTOS, NAMES[5])))).hits} == grouped

@@ -195,6 +195,18 @@ def test_what_another_process_writes_meanwhile_stands(shop: Shop) -> None:
     assert (record.group, sketched(record)) == ("", HARBOUR)
 
 
+def test_what_came_to_show_something_else_since_the_scan_is_left_alone(shop: Shop) -> None:
+    async def overtaken(work: Callable[[Pictures], Firsts], pictures: Pictures) -> Firsts:
+        record = shop.record("a.jpg")
+        assert record.analysis
+        facts = replace(record.analysis.facts, sketch=HARBOUR)
+        shop.change("a.jpg", analysis=replace(record.analysis, facts=facts), version="theirs")
+        return work(pictures)
+
+    told = grouping(shop, aside=overtaken)
+    assert (told.changed, told.left, shop.record("a.jpg").group) == (2, 1, "")
+
+
 class Deaf(MemoryIndex):
     """An index that does not answer."""
 
