@@ -30,7 +30,7 @@ def group_command(*, read: bool, as_json: bool) -> None:
     The first of a group is its largest picture. Searches hide the others by `copies:hide`, show only them by `copies:only`, and a
     whole group by `group:ID`. Nothing is read, and no classifier is called: sweeps keep a sketch of each picture that they decode.
     Run it after the sweep and the audit, by the same schedule; it changes only what has another group than before. Images that were
-    classified before there were sketches, or by a link, have none; with --read they get one.
+    classified before there were sketches have none; with --read they get one.
 
     \b
     Examples:
@@ -81,7 +81,7 @@ def _print(found: Grouping, drawn: Drawn) -> None:
     if found.without:
         out.print(
             f"{found.without:,} have no sketch and are in no group: they show nothing, or were classified before there were "
-            "sketches, by a link, or with IMAGESWEEP_VISION_COLOURS off. `imagesweep group --read` draws what is missing."
+            "sketches, or with IMAGESWEEP_VISION_COLOURS off. `imagesweep group --read` draws what is missing."
         )
     if found.left or found.stopped:
         out.print(f"{found.left:,} were changed by others meanwhile. Run it again." if found.left else "Stopped. Run it again.")
