@@ -56,9 +56,8 @@ async def group(
     run = await errand(shelf, policy)
     pictures, astray, images = await _collected(sources, shelf)
     firsts = await aside(grouped, pictures)
-    copies = int((firsts != range(len(pictures))).sum())
-    groups = len({*firsts[firsts != range(len(pictures))].tolist()})
-    found = Grouping(images, images - len(pictures), groups, copies)
+    copies = [first for at, first in enumerate(firsts.tolist()) if first != at]
+    found = Grouping(images, images - len(pictures), groups=len(set(copies)), copies=len(copies))
     for batch in _batches(chain(changes(pictures, firsts), astray)):
         if stopped():
             return replace(found, stopped=True)

@@ -94,7 +94,8 @@ def fill(document: SearchDocument) -> Document:
     filled.add_text("source", document.source)
     filled.add_text("order", _order(document))
     _add(filled, "starts", _starts(document.name))
-    filled.add_text("group", document.group)
+    if document.group:
+        filled.add_text("group", document.group)
     for facet, values in _facets(document).items():
         _add(filled, facet, values)
     filled.add_text("said", said(document))
