@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from jobs.errors import StorageFailed
 from jobs.forget import forget
 from jobs.group import Grouping, group
 from jobs.model import Analysis, Claim, Image, OpenPage, Outcome, Record
+from jobs.sweep import sweep
 from search.query import Copies, Query
 from tests.fakes.index import MemoryIndex
 from tests.fakes.store import MemoryStore
@@ -56,10 +58,11 @@ def shop() -> Iterator[Shop]:
         yield shop
 
 
-def grouping(shop: Shop, **options: object) -> Grouping:
-    async def aside(work: Callable[[Pictures], Firsts], pictures: Pictures) -> Firsts:
-        return work(pictures)
+async def aside(work: Callable[[Pictures], Firsts], pictures: Pictures) -> Firsts:
+    return work(pictures)
 
+
+def grouping(shop: Shop, **options: object) -> Grouping:
     given = {"sources": [shop.source.key], "shelf": shop.shelf, "policy": TERMS.retry, "aside": aside}
     return shop.run(group(**given | options))  # type: ignore[arg-type]
 
@@ -205,6 +208,27 @@ def test_what_came_to_show_something_else_since_the_scan_is_left_alone(shop: Sho
 
     told = grouping(shop, aside=overtaken)
     assert (told.changed, told.left, shop.record("a.jpg").group) == (2, 1, "")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sweep_and_another_grouping_beside_it_come_to_no_harm(shop: Shop, seed: int) -> None:
+    grouping(shop)
+    for name, shows in {"a.jpg": "harbour small", "f.jpg": "castle cropped f", "g.jpg": "blank g", "d.jpg": "castle d"}.items():
+        shop.source.put(name, shows.encode())
+    ports = shop.ports(seed=seed)
+    shelf = Shelf(ports.ledger, ports.state, ports.clock, ports.index)
+
+    async def beside() -> None:
+        groups = (group(sources=[shop.source.key], shelf=shelf, policy=TERMS.retry, aside=aside) for _ in range(2))
+        await asyncio.gather(sweep(ports=ports, terms=TERMS), *groups)
+
+    shop.run(beside())
+    assert set(shop.outcomes().values()) == {Outcome.CLASSIFIED}
+    agrees(shop)
+    grouping(shop)
+    assert grouping(shop).changed == 0
+    assert [name for name in "abcdefg" if shop.record(f"{name}.jpg").group] == ["b", "c", "d", "f"]
+    agrees(shop)
 
 
 class Deaf(MemoryIndex):
