@@ -45,20 +45,8 @@ def schema() -> Schema:
     for name in ("words", "exact", "within", "kinds", "caption", "text", "path"):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
     builder.add_text_field("said", tokenizer_name="whitespace", index_option="position")
-    for name in (
-        "best",
-        "date",
-        "size",
-        "tie",
-        "vector",
-        "has_text",
-        "has_people",
-        "copy",
-        "width",
-        "height",
-        "latitude",
-        "longitude",
-    ):
+    flags = ("has_text", "has_people", "copy")
+    for name in ("best", "date", "size", "tie", "vector", *flags, "width", "height", "latitude", "longitude"):
         builder.add_integer_field(name, fast=True, indexed=True)
     builder.add_unsigned_field("sure", fast=True, indexed=False)
     builder.add_bytes_field("stored", stored=True)
@@ -69,17 +57,9 @@ def unfit(document: SearchDocument) -> str | None:
     """Return the reason why the index will never take this document, None if it does."""
     if not _ID.fullmatch(document.id):
         return "its id is not made of hex digits"
-    texts = (
-        document.source,
-        document.name,
-        document.caption,
-        document.format,
-        document.camera or "",
-        document.classifier,
-        document.group,
-    )
-    lists = (document.tag_names, document.colours, document.categories, document.properties, document.objects)
-    for text in chain(texts, *lists):
+    texts = (document.source, document.name, document.caption, document.format, document.camera or "", document.classifier)
+    several = (document.tag_names, document.colours, document.categories, document.properties, document.objects)
+    for text in chain(texts, (document.group,), *several):
         if not encodable(text):
             return "a text in it is not Unicode"
         if len(text.encode()) > _LONGEST:
