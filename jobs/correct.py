@@ -56,7 +56,7 @@ async def correct(
             return record
         found = seen(changed)
         if found is not None and changed.derived == taxonomy.fingerprint:
-            changed = replace(changed, categories=categories(taxonomy, found))
+            changed = replace(changed, categories=categories(taxonomy, found, changed.asked))
         stored = await erase([changed], source=record.source, shelf=shelf, run=run)  # stores and publishes whatever is shown
         if stored:
             return stored[0]

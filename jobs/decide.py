@@ -95,13 +95,17 @@ def keepsake(record: Record) -> Record | None:
         properties=(),
         categories=(),
         derived="",
+        group="",
         corrections=(),
         version=None,
     )
 
 
 def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: bool, now: datetime, taxonomy: Taxonomy) -> Record:
-    """Return the record of a version that has its analysis, and by it its categories."""
+    """Return the record of a version that has its analysis, and by it its categories.
+
+    It leaves the group of a picture that looked otherwise; which it belongs to now, the next grouping says.
+    """
     fresh = replace(
         record,
         outcome=Outcome.REUSED if reused else Outcome.CLASSIFIED,
@@ -114,14 +118,20 @@ def answered(record: Record, analysis: Analysis, *, content_hash: str, reused: b
         settled=now,
         unpublished=None,
         derived=taxonomy.fingerprint,
+        group=record.group if record.analysis is not None and record.analysis.facts.sketch == analysis.facts.sketch else "",
     )
     found = _categories(fresh, taxonomy)
     return fresh if found == fresh.categories else replace(fresh, categories=found)
 
 
 def derived(record: Record, taxonomy: Taxonomy) -> Record:
-    """Return the record with the categories of this taxonomy. Its revision moves if they are others."""
+    """Return the record with the categories of this taxonomy. Its revision moves if they are others.
+
+    By examples nothing is said of a deferred version: what it was asked as by now is not what its older vector is of.
+    """
     if record.analysis is None or record.derived == taxonomy.fingerprint:
+        return record
+    if taxonomy.taught and record.outcome is Outcome.DEFERRED:
         return record
     found = _categories(record, taxonomy)
     return replace(record, categories=found, derived=taxonomy.fingerprint, rev=record.rev + (found != record.categories))
@@ -130,7 +140,7 @@ def derived(record: Record, taxonomy: Taxonomy) -> Record:
 def _categories(record: Record, taxonomy: Taxonomy) -> tuple[str, ...]:
     """Return the categories of an image as people see it."""
     found = seen(record) if taxonomy.fingerprint else None
-    return categories(taxonomy, found) if found is not None else ()
+    return categories(taxonomy, found, record.asked) if found is not None else ()
 
 
 def renewed(record: Record, blob: Blob, taxonomy: Taxonomy) -> Record:
@@ -162,6 +172,7 @@ def dead(record: Record, failure_class: str, reason: str, *, now: datetime, cont
         unpublished=None,
         categories=(),
         derived="",
+        group="",
     )
 
 
@@ -179,6 +190,7 @@ def gone(record: Record, *, now: datetime) -> Record:
         unpublished=None,
         categories=(),
         derived="",
+        group="",
     )
 
 

@@ -74,7 +74,8 @@ class Facts:
     """What the pixels and their file say by themselves, the same for every classifier.
 
     `width` and `height` are in pixels as shown (after EXIF orientation); `colours` are names, most common first;
-    `latitude` and `longitude` are in degrees; `taken` is the camera's own time, read as UTC where it names no zone.
+    `latitude` and `longitude` are in degrees; `taken` is the camera's own time, read as UTC where it names no zone. `sketch` is
+    what near-duplicates have in common, as hex digits (see `jobs.sketch`), empty where no pixel was looked at.
     """
 
     width: int
@@ -86,6 +87,7 @@ class Facts:
     camera: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    sketch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ class Record:
     `etag`, `modified` and `size` name the version that `outcome` is about (`outcome` is None while only claimed).
     `analysis` is true of the bytes of `analysed`, which is an older etag while a newer version is deferred.
     `properties` are those of the blob. `categories` are a business's own, by the taxonomy whose fingerprint is `derived`; both
-    are empty without an analysis. `corrections` are what people said of its labels (see `jobs.corrections`). `rev` grows with
+    are empty without an analysis. `group` is the id of the first of the near-duplicates that it is one of (see `jobs.alike`), empty
+    for an image that is alone. `corrections` are what people said of its labels (see `jobs.corrections`). `rev` grows with
     every change of what the index should show. `version` is the store's own token for conditional writes, None for a record that
     is not stored.
     """
@@ -223,6 +226,7 @@ class Record:
     properties: tuple[tuple[str, str], ...] = ()
     categories: tuple[str, ...] = ()
     derived: str = ""
+    group: str = ""
     corrections: tuple[Correction, ...] = ()
     version: str | None = None
 

@@ -79,8 +79,15 @@ def _message(run: Run, status: str) -> str:
     if run.exhausted:
         return f"{run.exhausted}. {further}"
     if status != "stopped":
-        return _late(run)
+        return f"{_late(run)} {_untaught(run)}".strip()
     return f"The window {run.terms.window} is over. {further}" if again else f"Stopped early. {further} {_late(run)}".rstrip()
+
+
+def _untaught(run: Run) -> str:
+    if not run.untaught:
+        return ""
+    of = run.terms.taxonomy.embedder
+    return f"{run.untaught:,} images have no vector by {of}, so the examples of the taxonomy say nothing of them; its rules do."
 
 
 def _late(run: Run) -> str:

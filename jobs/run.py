@@ -142,7 +142,8 @@ class Run:
     paid once, and `paying` the versions of our claims on content. `buffer` bounds the results that
     wait to be stored. `purse` is what may be spent, `deadline` when all is to be done. `halted` is the error that stopped the
     run, `exhausted` the budget that did, until `goes_on` where that is known; `storm` counts
-    the passing failures since the last of the `successes`, `nanos` what the calls cost, in billionths.
+    the passing failures since the last of the `successes`, `nanos` what the calls cost, in billionths. `untaught` are images of
+    which the examples of the taxonomy could say nothing.
     """
 
     run_id: str
@@ -165,6 +166,7 @@ class Run:
     storm: int = 0
     successes: int = 0
     nanos: int = 0
+    untaught: int = 0
 
     def __post_init__(self) -> None:
         self.buffer = asyncio.Semaphore(self.terms.write_buffer)

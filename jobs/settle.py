@@ -16,6 +16,7 @@ from jobs.model import Blob, Claim, Image, Outcome, Record
 from jobs.retry import retry
 from jobs.run import Parts, Run
 from jobs.sniff import promises_image, sniff
+from jobs.taxonomy import untaught
 from jobs.write import write
 
 SNIFF_BYTES = 64
@@ -207,6 +208,7 @@ async def _write(batch: Sequence[Record], *, parts: Parts, run: Run) -> list[Rec
             if kept is not None and kept.outcome is not None:
                 run.counts.settle(kept.outcome)
                 stored.append(kept)
+                run.untaught += untaught(kept, run.terms.taxonomy)
         current = await retry(partial(parts.ledger.look_up, [record.id for record in lost]), run.terms.retry) if lost else {}
         pending = []
         await _keep_lost([ours for ours in lost if not _forgotten(current.get(ours.id))], parts=parts, run=run)

@@ -1,20 +1,22 @@
-"""Taxonomy: a business's own categories, from the tags of an image by rules. Read once from a file, then pure."""
+"""Taxonomy: a business's own categories, from an image's tags by rules, or its vector by examples. Read once, then pure."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from jobs.errors import Misconfigured
+from jobs.marked import HINT, line_of, marked, wrong
 from jobs.model import Analysis, Outcome, Record
+from jobs.taught import Taught, embedder_of, read
 
 DERIVATION = 1
 """Grows with every change of what the same file says of the same tags."""
@@ -23,7 +25,7 @@ READY = Path(__file__).parent / "taxonomies"
 """The folder of the ready ones."""
 
 _SETTING = "IMAGESWEEP_TAXONOMY"
-_HINT = "docs/operations.md, section Taxonomy, says how the file reads."
+
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -55,29 +57,44 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
-    """Rules by which images get categories; `categories` are in the order of the file.
+    """Rules and examples by which images get categories; `categories` are in the order of the file, rules first.
 
-    `fingerprint` is name, version and a hash of what the rules say: empty where there is no taxonomy.
+    Examples (`taught`) count for vectors of one `embedder`, by its fingerprint. `fingerprint` is name, version and a hash of what
+    rules and examples say: empty where there is no taxonomy.
     """
 
     categories: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     fingerprint: str = ""
+    taught: tuple[Taught, ...] = ()
+    embedder: str = ""
 
 
 NO_TAXONOMY = Taxonomy()
 """No image is of any category."""
 
 
-def categories(taxonomy: Taxonomy, analysis: Analysis) -> tuple[str, ...]:
-    """Return the categories of an image, in the order of the taxonomy. The names of objects count as tags."""
+def categories(taxonomy: Taxonomy, analysis: Analysis, asked: str = "") -> tuple[str, ...]:
+    """Return the categories of an image that was asked about as `asked`, in the order of the taxonomy.
+
+    The names of objects count as tags. Where the vector is of another embedder than the examples, only rules count.
+    """
     sure: dict[str, float] = {}
     seen = chain(((tag.name, tag.confidence) for tag in analysis.tags), ((one.name, one.confidence) for one in analysis.objects))
     for name, confidence in seen:
         key = plain(name)
         sure[key] = max(confidence, sure.get(key, 0.0))
     of = {rule.category for rule in taxonomy.rules if rule.applies(sure)}
+    if taxonomy.taught and analysis.embedding is not None and embedder_of(asked) == taxonomy.embedder:
+        of |= {one.category for one in taxonomy.taught if one.takes(analysis.embedding)}
     return tuple(category for category in taxonomy.categories if category in of)
+
+
+def untaught(record: Record, taxonomy: Taxonomy) -> bool:
+    """Say whether the examples of a taxonomy can say nothing of an image: it has no vector, or that of another embedder."""
+    if not taxonomy.taught or record.analysis is None:
+        return False
+    return record.analysis.embedding is None or embedder_of(record.asked) != taxonomy.embedder
 
 
 def outdated(record: Record, taxonomy: Taxonomy) -> bool:
@@ -118,24 +135,27 @@ def load(setting: str) -> Taxonomy:
 
 def parse(text: str, path: str) -> Taxonomy:
     """Read the text of a taxonomy file; `path` names it in errors. Raises Misconfigured as `load` does."""
-    tree, content = _tree(text, path)
+    tree, content = marked(text, path)
     try:
         file = _File.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         cause = f"{where}: {first['msg']}" if where else first["msg"]
-        hint = "Put it in quotes." if first["type"] == "string_type" else _HINT
-        raise _wrong(path, _line(tree, first["loc"]), cause, hint) from error
+        hint = "Put it in quotes." if first["type"] == "string_type" else HINT
+        raise wrong(path, line_of(tree, first["loc"]), cause, hint) from error
     stands = {plain(name): [plain(other) for other in others] for name, others in file.synonyms.items()}
     rules = tuple(_rule(rule, file.confidence, stands) for rule in file.rules)
     for number, rule in enumerate(rules):
         if any(names <= rule.none for names in (*rule.all, rule.any) if names):
-            raise _wrong(path, _line(tree, ("rules", number)), f"rules.{number}: it can never apply: `none` takes all of it out")
-    names = tuple(dict.fromkeys(rule.category for rule in rules))
+            raise wrong(path, line_of(tree, ("rules", number)), f"rules.{number}: it can never apply: `none` takes all of it out")
+    taught = tuple(_taught(file.examples, tree, path)) if file.examples else ()
+    names = tuple(dict.fromkeys([*(rule.category for rule in rules), *(one.category for one in taught)]))
     said = [(rule.category, sorted(rule.any), sorted(map(sorted, rule.all)), sorted(rule.none), rule.confidence) for rule in rules]
-    digest = hashlib.sha256(json.dumps([DERIVATION, said]).encode()).hexdigest()[:12]
-    return Taxonomy(names, rules, f"{file.name}/{file.version}/{digest}")
+    embedder = file.examples.embedder if file.examples else ""
+    shown = [[embedder, [(one.category, one.threshold, one.direction.hex()) for one in taught]]] if taught else []
+    digest = hashlib.sha256(json.dumps([DERIVATION, said, *shown]).encode()).hexdigest()[:12]
+    return Taxonomy(names, rules, f"{file.name}/{file.version}/{digest}", taught, embedder)
 
 
 class _Rule(BaseModel):
@@ -154,6 +174,22 @@ class _Rule(BaseModel):
         return self
 
 
+class _Taught(BaseModel):
+    model_config = _STRICT
+
+    category: _Text
+    pictures: Annotated[int, Field(ge=2)]
+    threshold: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+    direction: str
+
+
+class _Examples(BaseModel):
+    model_config = _STRICT
+
+    embedder: Annotated[str, Field(min_length=1)]
+    categories: Annotated[list[_Taught], Field(min_length=1)]
+
+
 class _File(BaseModel):
     model_config = _STRICT
 
@@ -162,7 +198,27 @@ class _File(BaseModel):
     description: str = ""
     confidence: _Share = 0.0
     synonyms: dict[_Text, Annotated[list[_Text], Field(min_length=1)]] = {}
-    rules: Annotated[list[_Rule], Field(min_length=1)]
+    rules: list[_Rule] = []
+    examples: _Examples | None = None
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> _File:
+        if not self.rules and self.examples is None:
+            raise ValueError("the file has neither rules nor examples")
+        return self
+
+
+def _taught(examples: _Examples, tree: yaml.Node | None, path: str) -> Iterator[Taught]:
+    names: set[str] = set()
+    for number, one in enumerate(examples.categories):
+        place = ("examples", "categories", number)
+        if one.category in names:
+            raise wrong(path, line_of(tree, place), f"examples: {one.category!r} is there twice", "Teach it again.")
+        names.add(one.category)
+        try:
+            yield Taught(one.category, one.threshold, read(one.direction))
+        except ValueError as error:
+            raise wrong(path, line_of(tree, (*place, "direction")), f"examples: {one.category}: {error}") from error
 
 
 def _rule(rule: _Rule, confidence: float, stands: Mapping[str, Iterable[str]]) -> Rule:
@@ -183,57 +239,3 @@ def _rule(rule: _Rule, confidence: float, stands: Mapping[str, Iterable[str]]) -
         none=with_synonyms(rule.none),
         confidence=confidence if rule.confidence is None else rule.confidence,
     )
-
-
-def _tree(text: str, path: str) -> tuple[yaml.Node | None, object]:
-    """Return the nodes of the text, for their lines, and what they say.
-
-    Raises Misconfigured where it is no YAML, or says a thing twice.
-    """
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise _wrong(path, line, f"it is no YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _wrong(path, None, f"it is no YAML: {str(error).splitlines()[0]}") from error
-    seen: set[int] = set()
-    waiting = [tree] if tree else []
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            _once(node, path)
-            waiting.extend(value for _, value in node.value)
-        elif isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
-    return tree, content
-
-
-def _once(node: yaml.MappingNode, path: str) -> None:
-    names: set[str] = set()
-    for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.value in names:
-            raise _wrong(path, key.start_mark.line + 1, f"{key.value!r} is there twice", "Join the two.")
-        names.add(str(key.value))
-
-
-def _line(node: yaml.Node | None, place: tuple[int | str, ...]) -> int | None:
-    """Return the line, from 1, of the innermost node on the way to a place in the file."""
-    for step in place:
-        inner: Any = None
-        if isinstance(node, yaml.MappingNode):
-            inner = next((value for key, value in node.value if key.value == step), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            inner = node.value[step]
-        if inner is None:
-            break
-        node = inner
-    return node.start_mark.line + 1 if node else None
-
-
-def _wrong(path: str, line: int | None, cause: str, hint: str = _HINT) -> Misconfigured:
-    return Misconfigured("read the taxonomy", f"{path}, line {line}" if line else path, cause, hint=hint)

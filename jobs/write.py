@@ -40,6 +40,7 @@ def _stamp(record: Record) -> tuple[object, ...]:
         record.settled,
         record.unpublished,
         record.derived,
+        record.group,
         record.corrections,
         record.properties,
     )

@@ -25,8 +25,8 @@ class SearchDocument:
     that date's. `categories` are in the order of their taxonomy; `properties` are those of the blob as `name=value`. `text` is
     what was read in the image, line by line; `objects` are distinct names of what was found in it, `people` the number of those
     found with some certainty. `latitude` and `longitude` are in degrees, both of a place on earth or neither. `classifier` is
-    the fingerprint that was asked; `embedding` is little-endian float32, L2-normalised. `etag` names the version that all of
-    it is true of.
+    the fingerprint that was asked; `group` is the id of the first of its near-duplicates, empty without any. `embedding` is
+    little-endian float32, L2-normalised. `etag` names the version that all of it is true of.
     """
 
     id: str
@@ -55,12 +55,18 @@ class SearchDocument:
     classifier: str
     rev: int
     etag: str
+    group: str = ""
     embedding: bytes | None = field(default=None, repr=False)
 
     @property
     def has_text(self) -> bool:
         """Say whether anything was read in the image."""
         return bool(self.text.strip())
+
+    @property
+    def copy(self) -> bool:
+        """Say whether it is a near-duplicate of a better picture."""
+        return self.group not in ("", self.id)
 
     @property
     def has_people(self) -> bool:
@@ -102,6 +108,7 @@ def document(record: Record) -> SearchDocument:
         classifier=record.asked,
         rev=record.rev,
         etag=record.analysed or record.etag,
+        group=record.group,
         embedding=found.embedding,
     )
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from search.query import Area, Near, Query, Sort
+from search.query import Area, Copies, Near, Query, Sort
 from search.values import Unclear, Value, degrees, number, period
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 _LENGTHS = {"": 1.0, "km": 1.0, "m": 0.001, "mi": 1.609344}
 _GRAIN = 1e-9
+_ID = re.compile("[0-9a-f]{64}")
 _HALF_WAY = 20_037.6
 """Kilometres from a place to the one farthest from it."""
 
@@ -229,6 +231,20 @@ def _area(draft: Draft, asked: Asked) -> None:
     draft.once("area", Area(south, west, north, east), asked.values[0], "One area at a time.")
 
 
+def _group(draft: Draft, asked: Asked) -> None:
+    value = asked.values[0]
+    if not _ID.fullmatch(value.text):
+        raise value.unclear("a group has the id of an image, 64 hex digits", "The page of an image links to its near-duplicates.")
+    draft.once("group", value.text, value, "An image is in one group.")
+
+
+def _copies(draft: Draft, asked: Asked) -> None:
+    value = asked.values[0]
+    if value.text not in get_args(Copies):
+        raise value.unclear(f"copies: does not know {value.text}", "It reads copies:hide or copies:only.")
+    draft.once("copies", value.text, value, "Leave one of the two out.")
+
+
 def _sort(draft: Draft, asked: Asked) -> None:
     value = asked.values[0]
     if value.text not in get_args(Sort):
@@ -257,6 +273,8 @@ FILTERS: Mapping[str, Filter] = {
     "in": Filter(_prefix, "its name begins with this", "in:catalog/", most=1),
     "camera": Filter(_one("cameras"), "was taken with this camera", 'camera:"Canon EOS R5"'),
     "classifier": Filter(_one("classifiers"), "was classified by this", "classifier:azure-vision"),
+    "copies": Filter(_copies, "hides near-duplicates of a better picture, or shows nothing else", "copies:hide", most=1),
+    "group": Filter(_group, "is a near-duplicate in this group", f"group:{'0123456789abcdef' * 4}", most=1),
     "sort": Filter(_sort, "order of the results", "sort:newest", most=1),
 }
 """Every filter, by its name."""

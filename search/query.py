@@ -13,6 +13,9 @@ FACETS = ("tags", "categories", "folder", "format", "colours", "camera", "year",
 """Fields that can be counted."""
 
 Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
+Copies = Literal["all", "hide", "only"]
+COPY: Mapping[Copies, bool | None] = {"all": None, "hide": False, "only": True}
+"""What each asks of an image: that it is a near-duplicate of a better one, that it is none, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Query:
     `properties` (as `name=value`) are exact too, and each is required; of `folders`, `formats`, `cameras` and `classifiers` one
     is enough. `has_text` and `has_people` ask for images with or without; None takes both. `prefix` is of the name. Dates are of
     the capture time, else of the blob's change: `after` inclusive, `before` exclusive. Sizes are in bytes and sides in pixels,
-    inclusive. `area` and `near` find only what knows its place. `page` counts from 1.
+    inclusive. `area` and `near` find only what knows its place. `group` is the id of the first of some near-duplicates; `copies`
+    takes images that are near-duplicates of a better one, hides them, or takes nothing else. `page` counts from 1.
     """
 
     text: str = ""
@@ -78,6 +82,8 @@ class Query:
     has_people: bool | None = None
     area: Area | None = None
     near: Near | None = None
+    group: str = ""
+    copies: Copies = "all"
     facets: tuple[str, ...] = ("tags", "folder", "format")
     facet_limit: int = 10
     sort: Sort = "relevance"
@@ -87,7 +93,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One image found. `score` is the index's own measure of relevance, comparable within one answer only."""
+    """One image found. `score` is the index's own measure of relevance, comparable within one answer only.
+
+    `group` is the id of the first of its near-duplicates, empty without any; `copy` says that it is another one than the first.
+    """
 
     id: str
     name: str
@@ -103,6 +112,8 @@ class Hit:
     rev: int
     categories: tuple[str, ...] = ()
     properties: tuple[str, ...] = ()
+    group: str = ""
+    copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ _facts = st.builds(
     camera=_maybe | texts,
     latitude=_maybe | st.floats(-90, 90),
     longitude=_maybe | st.floats(-180, 180),
+    sketch=texts,
 )
 _analyses = st.builds(
     Analysis,
@@ -118,6 +119,7 @@ records = st.builds(
     run_id=texts,
     settled=_maybe | times,
     unpublished=_maybe | texts,
+    group=texts,
     version=_maybe | texts,
 )
 _counts = st.integers(0, 2**60)

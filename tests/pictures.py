@@ -52,10 +52,12 @@ def picture(
     place: tuple[float, float] | None = None,
     classifier: str = "fake:1",
     sides: tuple[int, int] = (640, 480),
+    group: str = "",
+    sketch: str = "",
 ) -> Record:
     """Return a classified record with these tags."""
     latitude, longitude = place or (None, None)
-    facts = Facts(*sides, format, colours, taken=taken, camera=camera, latitude=latitude, longitude=longitude)
+    facts = Facts(*sides, format, colours, taken=taken, camera=camera, latitude=latitude, longitude=longitude, sketch=sketch)
     analysis = Analysis(
         tuple(Tag(*tag) for tag in tags), caption, 0.5, facts, "model 1",
         text=tuple(Line(line, 0.9) for line in text),
@@ -65,7 +67,7 @@ def picture(
     return Record(
         blob_id(source, name), source, name, "e1", modified, size,
         outcome=Outcome.CLASSIFIED, analysis=analysis, analysed="e1", rev=rev, categories=categories, properties=properties,
-        asked=classifier,
+        asked=classifier, group=blob_id(source, group) if group else "",
     )  # fmt: skip
 
 
@@ -98,6 +100,7 @@ pictures = st.builds(
     place=st.none() | st.sampled_from(PLACES),
     classifier=st.sampled_from(["fake:1", "fake:2"]),
     sides=st.sampled_from([(640, 480), (480, 640), (3000, 2000)]),
+    group=st.sampled_from(["", *NAMES[:2]]),
 )
 PHRASES = ("hot dog", "dog on", "red car", "cat", "beach dog", "dogs", "a on", "SALE dogs", "!")
 _phrases = st.lists(st.sampled_from(PHRASES), max_size=1).map(tuple)
@@ -132,6 +135,8 @@ queries = st.builds(
     properties=_properties.map(lambda some: tuple(f"{name}={value}" for name, value in some[:1])),
     has_text=st.sampled_from([None, None, True, False]),
     has_people=st.sampled_from([None, None, True, False]),
+    group=st.sampled_from(["", *(blob_id(PHOTOS, name) for name in NAMES[:2]), "no id's"]),
+    copies=st.sampled_from(["all", "hide", "only"]),
     facets=st.just(FACETS),
     facet_limit=st.integers(0, 4),
     sort=st.sampled_from(["relevance", "newest", "oldest", "name", "largest", "smallest"]),

@@ -13,6 +13,7 @@ from jobs.app.turns import RoundFailed, Turn, fail, read_turn, take_turn
 from jobs.audit import Audit, audit
 from jobs.erase import Shelf
 from jobs.errors import Conflict, LeaseHeld, SweepError
+from jobs.group import group
 from jobs.model import Round
 from jobs.retire import retire
 from jobs.work import Control
@@ -91,7 +92,10 @@ async def give_up(desk: Desk, message: str) -> None:
 
 
 async def weekly(desk: Desk) -> list[Audit]:
-    """Audit every source, mend what differs, and retire what is too old. Raises RoundFailed when one did not come to its end."""
+    """Audit every source, mend what differs, retire what is too old, and group near-duplicates.
+
+    Raises RoundFailed when an audit did not come to its end.
+    """
     loop = asyncio.get_running_loop()
     end = loop.time() + desk.settings.slice_seconds
     audits, failures = [], []
@@ -106,6 +110,7 @@ async def weekly(desk: Desk) -> list[Audit]:
     if failures:
         raise RoundFailed("audit", "", "; ".join(failures))
     await _retire(desk)
+    await _group(desk, end)
     return audits
 
 
@@ -125,6 +130,15 @@ def _said(one: Audit) -> str:
     if one.report.status == "stopped":
         return f"{one.message or 'stopped early'} An archive this large needs `imagesweep audit --repair`, which has no time limit."
     return one.message
+
+
+async def _group(desk: Desk, end: float) -> None:
+    """Bring the groups of near-duplicates up to date; what is left at the end of the time waits for the next one."""
+    loop = asyncio.get_running_loop()
+    store, index = await desk.store(), await desk.index()
+    shelf = Shelf(store, store, store, index)
+    found = await group(sources=await wiring.keys(desk.settings), shelf=shelf, stopped=lambda: loop.time() >= end)
+    log.info("group.end", extra=asdict(found))
 
 
 async def _retire(desk: Desk) -> None:

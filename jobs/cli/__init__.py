@@ -13,6 +13,7 @@ from jobs.cli.backfill import backfill_command, redrive_command
 from jobs.cli.check import check_command
 from jobs.cli.correct import correct_command
 from jobs.cli.find import search_command
+from jobs.cli.group import group_command
 from jobs.cli.index import index_command
 from jobs.cli.keep import export_command, forget_command, import_command
 from jobs.cli.look import failures_command, show_command, status_command
@@ -21,6 +22,7 @@ from jobs.cli.plan import plan_command
 from jobs.cli.report import report_command
 from jobs.cli.runs import sweep_command
 from jobs.cli.serve import serve_command
+from jobs.cli.teach import teach_command
 
 _M_ARENA_MAX = -8
 """From malloc.h of glibc."""
@@ -73,6 +75,8 @@ for command in (
     search_command,
     serve_command,
     correct_command,
+    group_command,
+    teach_command,
     report_command,
     show_command,
     failures_command,

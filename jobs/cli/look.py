@@ -69,6 +69,7 @@ def _print_record(record: Record) -> None:
         facts = analysis.facts
         row("caption", f"{analysis.caption} ({analysis.caption_confidence:.2f})")
         row("tags", ", ".join(f"{tag.name} {tag.confidence:.2f}" for tag in analysis.tags))
+        row("near-duplicates", f"group:{record.group}" if record.group else None)
         row("categories", f"{', '.join(record.categories) or 'none'} (by {record.derived})" if record.derived else None)
         row("objects", ", ".join(f"{one.name} {one.confidence:.2f}" for one in analysis.objects))
         row("people", len(analysis.people) or None)

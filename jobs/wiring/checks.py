@@ -107,8 +107,15 @@ async def _index(settings: Settings) -> str:
 
 
 async def _taxonomy(settings: Settings) -> str:
-    categories = taxonomy.load(settings.taxonomy).categories
-    return f"{len(categories)} categories: {', '.join(categories)}"
+    found = taxonomy.load(settings.taxonomy)
+    told = f"{len(found.categories)} categories: {', '.join(found.categories)}"
+    if not found.taught:
+        return told
+    async with embedders.teacher(settings) as embedder:
+        if embedder.asked != found.embedder:
+            cause = f"its examples are for vectors by {found.embedder}; images get theirs by {embedder.asked}"
+            raise Misconfigured("check", settings.taxonomy, cause, hint="Teach them again: `imagesweep teach`.")
+    return f"{told}; {len(found.taught)} by example"
 
 
 def _unmade(setting: str, value: str) -> str | None:

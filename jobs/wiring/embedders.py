@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from jobs.embed import Vectors, WithEmbeddings, WithoutEmbeddings
+from jobs.errors import Misconfigured
 from jobs.ports import Classifier, Embedder
 from jobs.settings import Settings
 from jobs.wiring import azure_vision, embedded
@@ -60,6 +61,18 @@ def local(settings: Settings) -> AbstractAsyncContextManager[Embedder]:
     """Return an opener for the local embedder, in one process; see `is_local`."""
     _, location = split("embedder", settings.embedder or settings.classifier)
     return _onnx(settings.model_copy(update={"workers": 1}), location)
+
+
+def teacher(settings: Settings) -> AbstractAsyncContextManager[Embedder]:
+    """Return an opener for what gives images their vectors, whatever that is. Raises Misconfigured where images get none."""
+    kind, chosen = _own(settings)
+    if settings.embedder:
+        chosen = settings.embedder
+    if chosen == NONE or (not settings.embedder and kind not in OWN):
+        hint = "Set IMAGESWEEP_EMBEDDER=onnx:efficientnet-lite0, which costs nothing."
+        raise Misconfigured("teach", "the examples", "images get no vectors here", hint=hint)
+    opener, location = choose("embedder", chosen, EMBEDDERS)
+    return opener(settings, location)
 
 
 def embedder(settings: Settings) -> AbstractAsyncContextManager[Embedder]:

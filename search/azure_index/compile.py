@@ -14,13 +14,13 @@ from jobs.errors import Misconfigured
 from search.document import encodable, grade, micro
 from search.earth import rectangles
 from search.phrases import BORDER, spelled
-from search.query import FACETS, Area, Query, Sort
+from search.query import COPY, FACETS, Area, Query, Sort
 from search.scoring import MOST_WORDS, PART
 from search.words import Word, asked, words
 
 SELECT = (
     *("id", "name", "caption", "tags", "width", "height", "format", "size", "date_micros", "source", "rev"),
-    *("categories", "properties"),
+    *("categories", "properties", "group", "copy"),
 )
 """What a hit shows."""
 
@@ -148,6 +148,7 @@ def _filters(query: Query) -> Iterator[str | None]:
     if query.prefix:
         yield _prefix(query.prefix)
     some = {"folder": query.folders, "format": query.formats, "camera": query.cameras, "classifier": query.classifiers}
+    some["group"] = (query.group,) if query.group else ()
     for field, values in some.items():
         if values:
             yield _either(f"{field} eq {literal(value)}" if encodable(value) else None for value in values)
@@ -168,7 +169,8 @@ def _ranges(query: Query) -> Iterator[str]:
     yield from (f"{field} ge {_fit(bound)}" for field, bound in least.items() if bound is not None)
     if query.max_size is not None:
         yield f"size le {_fit(query.max_size)}"
-    for field, wanted in {"has_text": query.has_text, "has_people": query.has_people}.items():
+    flags = {"has_text": query.has_text, "has_people": query.has_people, "copy": COPY[query.copies]}
+    for field, wanted in flags.items():
         if wanted is not None:
             yield f"{field} eq {'true' if wanted else 'false'}"
 

@@ -14,7 +14,7 @@ from search.azure_index.errors import FORBIDDEN, REBUILD
 from search.azure_index.place import Place
 from search.azure_index.service import Service
 
-SCHEMA = 2
+SCHEMA = 3
 """Grows with every change of the fields or of what they hold; it is in the description of `search/index.json`."""
 
 _SCHEMA = re.compile(r"imagesweep schema (\d+)")

@@ -35,7 +35,7 @@ def unfit(document: SearchDocument) -> str | None:
     if not _KEY.fullmatch(document.id):
         return "its id is not a legal key"
     name = key(document.name) if encodable(document.name) else document.name
-    single = (document.source, name, document.folder, document.format, document.camera or "", document.classifier)
+    single = (document.source, name, document.folder, document.format, document.camera or "", document.classifier, document.group)
     several = (*document.tag_names, *document.categories, *document.properties, *document.objects, *document.colours)
     terms = (*single, *several)
     if not encodable("\n".join((*terms, document.caption, document.text, document.etag))):
@@ -64,7 +64,8 @@ def hit(found: Mapping[str, Any], score: float) -> Hit:
     confident = tuple(Tag(tag["name"], float(tag["confidence"])) for tag in found["tags"])
     about = (found["id"], found["name"], score, found["caption"], confident, found["width"], found["height"], found["format"])
     rest = (found["size"], moment(found["date_micros"]), found["source"], found["rev"])
-    return Hit(*about, *rest, categories=tuple(found["categories"]), properties=tuple(found["properties"]))
+    given = (tuple(found["categories"]), tuple(found["properties"]), found["group"], found["copy"])
+    return Hit(*about, *rest, *given)
 
 
 def _body(document: SearchDocument) -> dict[str, object]:
@@ -98,6 +99,8 @@ def _body(document: SearchDocument) -> dict[str, object]:
         "latitude": _degrees(document.latitude),
         "longitude": _degrees(document.longitude),
         "classifier": document.classifier,
+        "group": document.group,
+        "copy": document.copy,
         "etag": document.etag,
         "rev": document.rev,
     }

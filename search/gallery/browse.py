@@ -107,8 +107,17 @@ def _whole(request: Request, parsed: Parsed, results: Results, about: dict[str, 
         chips=chips,
         facets=[_facet(request, parsed, name, found) for name, found in results.facets.items() if found],
         sorts=sorts,
+        copies=_copies(request, parsed),
         **about,
     )
+
+
+def _copies(request: Request, parsed: Parsed) -> tuple[str, str]:
+    """Return what near-duplicates can be made to do, hide or show again, and where the results are then."""
+    said = next((one for one in parsed.clauses if one.field == "copies"), None)
+    if said is None:
+        return "Hide near-duplicates", _href(request, parsed.beside("copies:hide"))
+    return "Show near-duplicates", _href(request, parsed.without(said))
 
 
 def _refused(request: Request, text: str, error: SweepError) -> HTMLResponse:

@@ -84,6 +84,7 @@ def _row(hit: Hit) -> dict[str, Any]:
         "width": hit.width,
         "height": hit.height,
         "bytes": hit.size,
+        "group": hit.group,
         "date": hit.date.isoformat(),
     }
 
@@ -101,6 +102,7 @@ _COLUMNS = (
     "width",
     "height",
     "bytes",
+    "group",
     "date",
 )
 

@@ -13,16 +13,20 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from jobs.corrections import Said, seen, standing
-from jobs.errors import Misconfigured
+from jobs.errors import Misconfigured, SweepError
 from jobs.model import Record, shown
 from search.gallery.keys import Forbidden, form
 from search.gallery.parts import Unavailable
 from search.gallery.web import page, parts, root
 from search.language import spelled
+from search.query import Query, Results
 from search.values import Unclear
 
 SMALL, LARGE = 400, 1600
 """Pixels of the longest side of a thumbnail, and of a picture to look at."""
+
+COPIES = 6
+"""Near-duplicates that are shown beside an image; a link leads to all of them."""
 
 _SAYS: dict[str, Said | None] = {"added": "added", "removed": "removed", "pinned": "pinned", "undo": None}
 _KEPT = "private, max-age=86400, immutable"
@@ -59,6 +63,7 @@ async def image_page(request: Request) -> Response:
         shown=shown(record),
         raw=json.dumps(json.loads(to_json(bare(record))), indent=2, ensure_ascii=False),
         near=_near(record),
+        copies=await _copies(request, record),
         stamp=(record.analysed or record.etag)[-12:],
     )
 
@@ -123,6 +128,19 @@ def _marks(record: Record) -> Sequence[Mark]:
             points = " ".join(f"{x},{y}" for x, y in line.outline)
             marks.append(Mark("text", line.text, points, *line.outline[0]))
     return marks
+
+
+async def _copies(request: Request, record: Record) -> Results | None:
+    """Return the near-duplicates of an image, without itself; None where there are none, or the index is down."""
+    if not record.group:
+        return None
+    query = Query(group=record.group, facets=(), sort="largest", limit=COPIES + 1)
+    try:
+        results = await parts(request).searcher.search(query)
+    except SweepError:
+        return None  # what is known of the image is shown all the same, and where its near-duplicates are
+    others = tuple(hit for hit in results.hits if hit.id != record.id)[:COPIES]
+    return Results(results.count - 1, others, {}) if others else None
 
 
 def _near(record: Record) -> str:

@@ -9,7 +9,7 @@ from tantivy import FieldType, Occur, Query, Schema
 from search.document import encodable, grade, micro
 from search.earth import Box, covered, rectangles
 from search.phrases import spelled
-from search.query import Area, Near
+from search.query import COPY, Area, Near
 from search.query import Query as Asked
 from search.scoring import CAPTION, KIND, MOST_WORDS, NAME, PART, STEPS, TEXT, exact, within
 from search.tantivy_index.schema import boundary, cell_term, micros, phrase, stem, sure
@@ -54,6 +54,8 @@ def _required(schema: Schema, query: Asked) -> Iterator[Query]:
     for field, values in some.items():
         if values:
             yield _any(term(schema, field, value) for value in values)
+    if query.group:
+        yield term(schema, "group", query.group)
     if query.prefix:
         yield _prefix(schema, query.prefix)
     yield from _confident(schema, query)
@@ -86,6 +88,7 @@ def _ranges(query: Asked) -> dict[str, tuple[int | None, int | None]]:
         "height": (query.min_height, None),
         "has_text": (query.has_text, query.has_text),
         "has_people": (query.has_people, query.has_people),
+        "copy": (COPY[query.copies], COPY[query.copies]),
     }
 
 

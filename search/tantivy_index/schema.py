@@ -41,14 +41,15 @@ def schema() -> Schema:
     `cells` are those of the grids of `search.earth` in which the place lies.
     """
     builder = SchemaBuilder()
-    for name in ("id", "source", "starts", "cells"):
+    for name in ("id", "source", "starts", "cells", "group"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("order", *FACETS):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
     for name in ("words", "exact", "within", "kinds", "caption", "text", "path"):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
     builder.add_text_field("said", tokenizer_name="whitespace", index_option="position")
-    for name in ("best", "date", "size", "tie", "vector", "has_text", "has_people", "width", "height", "latitude", "longitude"):
+    flags = ("has_text", "has_people", "copy")
+    for name in ("best", "date", "size", "tie", "vector", *flags, "width", "height", "latitude", "longitude"):
         builder.add_integer_field(name, fast=True, indexed=True)
     builder.add_unsigned_field("sure", fast=True, indexed=False)
     builder.add_bytes_field("stored", stored=True)
@@ -63,8 +64,8 @@ def unfit(document: SearchDocument) -> str | None:
     if not _ID.fullmatch(document.id):
         return "its id is not made of hex digits"
     texts = (document.source, document.name, document.caption, document.format, document.camera or "", document.classifier)
-    lists = (document.tag_names, document.colours, document.categories, document.properties, document.objects)
-    for text in chain(texts, *lists):
+    several = (document.tag_names, document.colours, document.categories, document.properties, document.objects)
+    for text in chain(texts, (document.group,), *several):
         if not encodable(text):
             return "a text in it is not Unicode"
         if len(text.encode()) > _LONGEST:
@@ -79,6 +80,7 @@ def fill(document: SearchDocument, row: int | None = None) -> Document:
         "source": document.source,
         "order": _order(document),
         "starts": list(_starts(document.name)),
+        "group": [document.group] if document.group else [],
         **_facets(document),
         "said": said(document),
         **_texts(document),
@@ -89,6 +91,7 @@ def fill(document: SearchDocument, row: int | None = None) -> Document:
         "tie": tie(document.id),
         "has_text": int(document.has_text),
         "has_people": int(document.has_people),
+        "copy": int(document.copy),
         "width": document.width,
         "height": document.height,
         "stored": _stored(document),
@@ -103,10 +106,11 @@ def fill(document: SearchDocument, row: int | None = None) -> Document:
 
 def shown(stored: bytes, score: float) -> Hit:
     """Return a hit from what the document stored."""
-    key, name, caption, tags, width, height, format_, size, date, categories, properties, source, rev = from_json(stored)
+    key, name, caption, tags, width, height, format_, size, date, *given, source, rev = from_json(stored)
     confident = tuple(Tag(tag, confidence) for tag, confidence in tags)
     about = (key, name, score, caption, confident, width, height, format_, size, datetime.fromisoformat(date), source, rev)
-    return Hit(*about, categories=tuple(categories), properties=tuple(properties))
+    categories, properties, *near = given
+    return Hit(*about, tuple(categories), tuple(properties), *near)
 
 
 def revision(stored: bytes) -> tuple[str, str, int]:
@@ -250,6 +254,6 @@ def _stems(some: tuple[str, ...]) -> tuple[str, ...]:
 def _stored(document: SearchDocument) -> bytes:
     date, tags = document.date.isoformat(), [(tag.name, tag.confidence) for tag in document.tags]
     size = (document.width, document.height, document.format, document.size)
-    given = (document.categories, document.properties)
+    given = (document.categories, document.properties, document.group, document.copy)
     fields = (document.id, document.name, document.caption, tags, *size, date, *given, document.source, document.rev)
     return to_json(fields)

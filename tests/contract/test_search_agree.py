@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.model import Record
+from jobs.model import Record, blob_id
 from search.azure_index.answer import nothing, results
 from search.azure_index.compile import compiled
 from search.azure_index.schema import definition
@@ -24,7 +24,7 @@ from search.query import FACETS, Area, Hit, Near, Query, Results
 from search.tantivy_index import open_tantivy
 from tests.conftest import Run, entered
 from tests.fakes.index import MemoryIndex
-from tests.pictures import JANUARY, NAMES, PLACES, TAGS, picture, pictures, queries
+from tests.pictures import JANUARY, NAMES, PHOTOS, PLACES, TAGS, picture, pictures, queries
 from tests.search_kit import Settled, standin_index
 from tests.standins.search import SearchService
 from tests.standins.search_query import State, answer
@@ -54,6 +54,7 @@ def _corpus() -> list[Record]:
             place=PLACES[at % 8] if at % 8 < len(PLACES) else None,
             classifier=f"fake:{at % 2}",
             sides=((640, 480), (3000, 2000), (480, 640))[at % 3],
+            group=("", NAMES[4], NAMES[5])[at % 3],
         )
         for at, name in enumerate(name for _ in range(4) for name in NAMES)
     ]
@@ -129,6 +130,9 @@ QUERIES = [
     *(Query(near=Near(*near)) for near in ((89, -170, 900), (48.2, 16.37, 0.001), (0, 0, 25_000), (64, -22, 20))),
     Query("dog", near=Near(52.5, 13.3, 600), sort="newest"),
     Query(has_people=False, has_text=False, sort="largest"),
+    *(Query(copies=copies) for copies in ("all", "hide", "only")),
+    *(Query(group=blob_id(PHOTOS, name)) for name in (NAMES[4], NAMES[5], "nothing")),
+    Query("dog", group=blob_id(PHOTOS, NAMES[5]), copies="only"),
     Query(confidence=0.5, sort="oldest", formats=("GIF", "nothing")),
 ]
 
@@ -214,3 +218,18 @@ def _worths(expected: Results, found: Results) -> Sequence[Hit]:
     """Return the hits of the plain way, from the last of the order that the service gave to the first."""
     plain = {hit.id: hit for hit in expected.hits}
     return [plain[hit.id] for hit in reversed(found.hits)]
+
+
+def test_both_know_which_of_its_group_an_image_is(both: tuple[Settled, Settled], run: Run) -> None:
+    copies = {record.id for record in _corpus() if record.group not in ("", record.id)}
+    grouped = {record.id for record in _corpus() if record.group == blob_id(PHOTOS, NAMES[5])}
+    others = {record.id for record in _corpus()} - copies
+    assert copies
+    assert others
+    assert grouped - copies
+    for index in both:
+        found = {name: run(index.search(Query(limit=100, copies=name))).hits for name in ("hide", "only")}
+        assert {hit.id for hit in found["hide"]} == others
+        assert {hit.id for hit in found["only"]} == copies
+        assert all(hit.copy and hit.group for hit in found["only"])
+        assert {hit.id for hit in run(index.search(Query(limit=100, group=blob_id(PHOTOS, NAMES[5])))).hits} == grouped

@@ -123,6 +123,8 @@ def _narrowed(one: SearchDocument, query: Query) -> bool:
         and (query.min_height is None or one.height >= query.min_height)
         and _there(one, query)
         and (query.has_text is None or one.has_text is query.has_text)
+        and (not query.group or one.group == query.group)
+        and (query.copies == "all" or one.copy is (query.copies == "only"))
         and (query.has_people is None or one.has_people is query.has_people)
         and (not query.formats or one.format in query.formats)
         and (query.after is None or one.date >= query.after)
@@ -195,7 +197,7 @@ def _key(one: SearchDocument, sort: str) -> float | bytes:
 
 def _hit(one: SearchDocument, score: float) -> Hit:
     about = (one.id, one.name, score, one.caption, one.tags, one.width, one.height)
-    return Hit(*about, one.format, one.size, one.date, one.source, one.rev, one.categories, one.properties)
+    return Hit(*about, one.format, one.size, one.date, one.source, one.rev, one.categories, one.properties, one.group, one.copy)
 
 
 def _facet(found: Sequence[SearchDocument], name: str, most: int) -> tuple[Bucket, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from jobs import telemetry
 from jobs.app import guard, observe
 from jobs.errors import Misconfigured, Transient
-from jobs.model import Report
+from jobs.model import Analysis, Image, Report
 from tests.functions.conftest import Yard
 from tests.functions.host import Failed
 from tests.functions.test_sweeps import get, nightly, post
@@ -34,6 +35,24 @@ def test_the_weekly_audit_takes_away_what_is_gone_and_classifies_what_was_missed
     weekly(yard)
     assert yard.found() == 4
     assert yard.till.calls == 5
+
+
+def test_the_weekly_audit_groups_near_duplicates(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    classify = yard.till.classify
+
+    async def drawing(image: Image) -> Analysis:
+        found = await classify(image)
+        return replace(found, facts=replace(found.facts, sketch="5a" * 32))
+
+    monkeypatch.setattr(yard.till, "classify", drawing)
+    yard.fill(3)
+    nightly(yard)
+    with caplog.at_level(logging.INFO, "imagesweep"):
+        weekly(yard)
+    (told,) = [vars(line) for line in caplog.records if line.getMessage().startswith("group.end")]
+    assert (told["images"], told["groups"], told["copies"], told["changed"], told["left"]) == (3, 1, 2, 3, 0)
 
 
 def test_an_audit_that_deletes_nothing_for_fear_of_too_much_fails_where_it_can_be_seen(yard: Yard) -> None:

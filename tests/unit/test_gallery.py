@@ -129,7 +129,13 @@ def hostile() -> Record:
     )
     assert made.analysis
     return replace(
-        made, run_id=EVIL, content_hash=EVIL, derived=EVIL, analysed=EVIL, analysis=replace(made.analysis, answered=EVIL)
+        made,
+        run_id=EVIL,
+        content_hash=EVIL,
+        group=EVIL,
+        derived=EVIL,
+        analysed=EVIL,
+        analysis=replace(made.analysis, answered=EVIL),
     )
 
 
@@ -241,6 +247,43 @@ def test_the_page_of_an_image_says_everything_and_why(run: Run) -> None:
         assert said in text, said
     assert "tag%3A%22hot%20dog%22" in text.replace("+", "%20")
     assert "near%3A52.50000%2C13.40000%2C5km" in text.replace("+", "%20")
+
+
+def castles() -> list[Record]:
+    return [
+        picture("castle.jpg", sides=(2000, 1000), group="castle.jpg"),
+        picture("castle-small.jpg", sides=(1000, 500), group="castle.jpg"),
+        picture("harbour.jpg"),
+    ]
+
+
+def test_near_duplicates_are_hidden_by_a_link_whose_address_keeps_that(run: Run) -> None:
+    gallery = Gallery(castles())
+    everything = run(gallery.get("/"))
+    assert "/?q=copies%3Ahide" in Page(everything).links()
+    assert len(Page(everything).cards()) == 3
+    hidden = run(gallery.get("/", q="copies:hide sort:name"))
+    assert Page(hidden).cards() == [castles()[0].id, castles()[2].id]
+    assert "/?q=sort%3Aname" in Page(hidden).links()
+    assert "Show near-duplicates" in hidden.text
+    assert Page(run(gallery.get("/", q="copies:only"))).cards() == [castles()[1].id]
+    assert run(gallery.get("/api/search", q="copies:only")).json["results"][0]["copy"] is True
+    (row,) = csv.DictReader(io.StringIO(run(gallery.get("/export.csv", q="copies:only")).text))
+    assert row["group"] == castles()[0].id
+
+
+def test_the_page_of_an_image_shows_its_near_duplicates(run: Run) -> None:
+    large, small, alone = castles()
+    answer = run(Gallery(castles()).get(f"/images/{small.id}"))
+    assert f"/?q=group%3A{large.id}" in Page(answer).links()
+    assert Page(answer).cards() == [large.id]
+    assert "another one is larger" in answer.text
+    assert "The largest of them" in run(Gallery(castles()).get(f"/images/{large.id}")).text
+    assert "Near-duplicates" not in run(Gallery(castles()).get(f"/images/{alone.id}")).text
+    shown = run(Gallery(castles()).get("/", q=f"group:{large.id}"))
+    assert Page(shown).cards() == [small.id, large.id]
+    down = run(Gallery(castles(), down=True).get(f"/images/{small.id}"))
+    assert (down.status, Page(down).cards(), "Near-duplicates" in down.text) == (200, [], True)
 
 
 def test_an_image_without_an_analysis_has_a_page_too(run: Run) -> None:
