@@ -1,0 +1,383 @@
+"""The rebuild of an index beside whoever publishes: agreement whatever the order, and whatever dies on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from jobs.both import open_both
+from jobs.errors import LeaseLost, Misconfigured, StorageFailed, SweepError, Transient
+from jobs.model import Rebuild, Record
+from jobs.reindex import Reindexed, Shelves
+from jobs.stock import Held, stock
+from tests.conftest import Run
+from tests.fakes.index import MemoryIndex
+from tests.fakes.life import MemoryLife
+from tests.fakes.store import MemoryStore
+from tests.pictures import PHOTOS, picture
+from tests.unit.rebuild_kit import KEY, POLICY, Dead, Stage, Turns
+
+SEEDS = range(400)
+
+
+def played(seed: object, *, folders: bool, kill: tuple[str, int] | None = None) -> tuple[Stage, dict[str, object]]:
+    """Play a rebuild and two publishers to their ends."""
+    turns = Turns(seed, kill=kill)
+    stage = Stage(turns, folders=folders)
+
+    async def play() -> dict[str, object]:
+        await stage.begin()
+        return await turns.play(rebuild=stage.rebuild(), one=stage.publisher("one"), two=stage.publisher("two"))
+
+    return stage, asyncio.run(play())
+
+
+@pytest.fixture(params=["alias", "folders"])
+def folders(request: pytest.FixtureRequest) -> bool:
+    """Whether indexes change places, or an alias leads to one of them."""
+    return bool(request.param == "folders")
+
+
+@pytest.mark.parametrize("lot", range(4))
+def test_whoever_publishes_beside_a_rebuild_is_in_the_index_after_it(lot: int, folders: bool) -> None:  # noqa: FBT001  # a fixture
+    for seed in SEEDS[lot::4]:
+        stage, ended = played(seed, folders=folders)
+        assert isinstance(ended["rebuild"], Reindexed), f"seed {seed}: {ended}"
+        assert (ended["one"], ended["two"]) == (None, None), f"seed {seed}: {ended}"
+        stage.check()
+        stage.check_clean()
+
+
+def steps() -> Sequence[str]:
+    """Return the port calls of a rebuild that nobody disturbs."""
+    turns = Turns("steps")
+    stage = Stage(turns)
+
+    async def play() -> None:
+        await stage.begin()
+        await turns.play(rebuild=stage.rebuild())
+
+    asyncio.run(play())
+    return turns.steps["rebuild"]
+
+
+STEPS = steps()
+EACH = pytest.mark.parametrize(
+    "at", range(1, len(STEPS) + 1), ids=[f"{at}-{step}".replace(" ", "-") for at, step in enumerate(STEPS, 1)]
+)
+
+
+@EACH
+def test_a_rebuild_that_is_killed_harms_nobody_and_the_next_clears_up(at: int, folders: bool) -> None:  # noqa: FBT001  # a fixture
+    for seed in range(12):
+        stage, ended = played(f"{seed} {at}", folders=folders, kill=("rebuild", at))
+        assert isinstance(ended["rebuild"], (Dead, Reindexed)), f"seed {seed}: {ended}"
+        assert (ended["one"], ended["two"]) == (None, None), f"seed {seed}: {ended}"
+        stage.life.settled()
+        stage.check()
+        asyncio.run(stage.rebuild(wired=False))
+        stage.check()
+        stage.check_clean()
+
+
+@EACH
+def test_a_rebuild_that_fails_leaves_nothing_or_what_the_next_clears_up(at: int, folders: bool) -> None:  # noqa: FBT001  # a fixture
+    turns = Turns(f"fails {at}")
+    stage = Stage(turns, folders=folders)
+
+    def fail(who: str, _: str) -> None:
+        if who == "rebuild" and len(turns.steps[who]) == at:
+            raise StorageFailed("try", "it", "it broke")
+
+    turns.before = fail
+
+    async def play() -> dict[str, object]:
+        await stage.begin()
+        return await turns.play(rebuild=stage.rebuild(), one=stage.publisher("one"))
+
+    ended = asyncio.run(play())
+    assert isinstance(ended["rebuild"], (SweepError, Reindexed)), ended
+    assert ended["one"] is None
+    stage.life.settled()
+    stage.check()
+    if "life switch" not in turns.steps["rebuild"][:at] and "life make" in turns.steps["rebuild"][: at - 1]:
+        stage.check_clean()
+    asyncio.run(stage.rebuild(wired=False))
+    stage.check()
+    stage.check_clean()
+
+
+def test_two_rebuilds_are_kept_apart(run: Run) -> None:
+    stage = Stage(Turns("apart"))
+
+    async def play() -> dict[str, object]:
+        await stage.begin()
+        return await stage.turns.play(first=stage.rebuild("first"), second=stage.rebuild("second", sole=False))
+
+    ended = run(play())
+    assert sorted(type(one).__name__ for one in ended.values()) in (["LeaseHeld", "Reindexed"], ["Reindexed", "Reindexed"])
+    stage.check()
+    stage.check_clean()
+
+
+class Shelf:
+    """A store and indexes, with a rebuild that has got to some step, for publishers."""
+
+    def __init__(self, **changes: object) -> None:
+        self.store = MemoryStore()
+        self.life = MemoryLife()
+        self.changes = changes
+
+    async def begin(self) -> str:
+        fresh = await self.life.make()
+        now = await self.store.now()
+        await self.store.put(KEY, replace(Rebuild(fresh, "run", now, now), **self.changes), None)  # type: ignore[arg-type]
+        return fresh
+
+    def rebuild(self) -> Rebuild | None:
+        found = self.store.documents.get(("Rebuild", KEY))
+        assert found is None or isinstance(found[0], Rebuild)
+        return found[0] if found else None
+
+
+class Broken(MemoryIndex):
+    """An index that takes nothing."""
+
+    def __init__(self, error: SweepError, times: int = 1000) -> None:
+        super().__init__()
+        self.error = error
+        self.times = times
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        if self.times > 0:
+            self.times -= 1
+            raise self.error
+        return await super().publish(records)
+
+
+async def published(shelf: Shelf, *, times: int = 1) -> int:
+    """Publish one image, again after passing faults; return how often it was tried."""
+    tries = 0
+    async with open_both(shelf.life.index, state=shelf.store, key=KEY, opened=shelf.life.opened) as both:
+        for tries in range(1, times + 1):  # noqa: B007
+            try:
+                assert await both.publish([picture("a.jpg")]) == [None]
+            except Transient:
+                continue
+            break
+        else:
+            raise AssertionError("it never came to an end")
+    return tries
+
+
+def test_without_a_rebuild_one_index_is_written(run: Run) -> None:
+    shelf = Shelf()
+    assert run(published(shelf)) == 1
+    assert len(shelf.life.index.documents) == 1
+
+
+def test_a_new_index_that_is_broken_for_good_is_given_up_and_the_old_one_goes_on(run: Run) -> None:
+    shelf = Shelf()
+    fresh = run(shelf.begin())
+    shelf.life.all[fresh] = Broken(StorageFailed("publish", fresh, "the disk is full"))
+    assert run(published(shelf)) == 1
+    assert len(shelf.life.index.documents) == 1
+    found = shelf.rebuild()
+    assert found
+    assert "the disk is full" in found.failed
+
+
+def test_a_new_index_that_fails_in_passing_alone_is_given_up_within_the_tries_of_one_publish(run: Run) -> None:
+    shelf = Shelf()
+    fresh = run(shelf.begin())
+    shelf.life.all[fresh] = Broken(Transient("publish", fresh, "status 503"))
+    assert run(published(shelf, times=POLICY.attempts)) == 3
+    found = shelf.rebuild()
+    assert found
+    assert "status 503" in found.failed
+
+
+def test_a_passing_fault_gives_nothing_up(run: Run) -> None:
+    shelf = Shelf()
+    fresh = run(shelf.begin())
+    shelf.life.all[fresh] = Broken(Transient("publish", fresh, "status 503"), times=2)
+    assert run(published(shelf, times=POLICY.attempts)) == 3
+    found = shelf.rebuild()
+    assert found
+    assert found.failed == ""
+    assert len(shelf.life.all[fresh].documents) == 1
+
+
+def test_faults_of_both_are_not_the_new_ones(run: Run) -> None:
+    shelf = Shelf()
+    fresh = run(shelf.begin())
+    down = Transient("publish", "both", "status 503")
+    shelf.life.all = {"v1": Broken(down, times=20), fresh: Broken(down, times=20)}
+    with pytest.raises(AssertionError, match="never"):
+        run(published(shelf, times=10))
+    found = shelf.rebuild()
+    assert found
+    assert found.failed == ""
+
+
+def test_what_may_be_in_use_by_now_is_not_given_up(run: Run) -> None:
+    shelf = Shelf(step="switching")
+    fresh = run(shelf.begin())
+    shelf.life.all[fresh] = Broken(StorageFailed("publish", fresh, "the disk is full"))
+    with pytest.raises(StorageFailed, match="disk"):
+        run(published(shelf))
+
+
+def test_a_document_that_one_of_them_refuses_is_refused(run: Run) -> None:
+    class Picky(MemoryIndex):
+        async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+            return ["too long" for _ in records]
+
+    shelf = Shelf()
+    fresh = run(shelf.begin())
+    shelf.life.all[fresh] = Picky()
+
+    async def publish() -> Sequence[str | None]:
+        async with open_both(shelf.life.index, state=shelf.store, key=KEY, opened=shelf.life.opened) as both:
+            return await both.publish([picture("a.jpg")])
+
+    assert run(publish()) == ["too long"]
+
+
+def test_a_rebuild_that_a_publisher_gave_up_switches_nothing_and_says_why(run: Run) -> None:
+    stage = Stage(Turns("given up"))
+
+    def give_up(_: str, what: str) -> None:
+        if what == "fresh revisions":
+            [(kind, key)] = [one for one in stage.store.documents if one[0] == "Rebuild"]
+            document, version = stage.store.documents[kind, key]
+            assert isinstance(document, Rebuild)
+            stage.store.documents[kind, key] = (replace(document, failed="the disk is full"), version + "0")
+
+    stage.turns.before = give_up
+
+    async def play() -> dict[str, object]:
+        await stage.begin()
+        return await stage.turns.play(rebuild=stage.rebuild())
+
+    error = run(play())["rebuild"]
+    assert isinstance(error, StorageFailed)
+    assert "the disk is full" in str(error)
+    assert "index rebuild" in error.hint
+    assert stage.life.used == "v1"
+    stage.check()
+    stage.check_clean()
+
+
+def test_a_zombie_that_wakes_after_another_rebuild_switches_nothing(run: Run) -> None:
+    stage = Stage(Turns("zombie"))
+    done: list[Reindexed] = []
+
+    def sleep_through_another(_: str, what: str) -> None:
+        if what == "fresh revisions" and not done:
+            with ThreadPoolExecutor(1) as other:
+                done.append(other.submit(asyncio.run, stage.rebuild("second", wired=False)).result())
+
+    stage.turns.before = sleep_through_another
+
+    async def play() -> dict[str, object]:
+        await stage.begin()
+        return await stage.turns.play(rebuild=stage.rebuild())
+
+    error = run(play())["rebuild"]
+    assert isinstance(error, (LeaseLost, Misconfigured)), error
+    assert stage.life.used == done[0].fresh
+    stage.check()
+    stage.check_clean()
+
+
+class Lossy(MemoryIndex):
+    """Acknowledges one document, and never holds it."""
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        answers = await super().publish(records)
+        self.documents.pop(picture("2.jpg").id, None)
+        return answers
+
+
+def test_an_index_that_goes_on_differing_is_not_switched_to(run: Run) -> None:
+    stage = Stage(Turns("lossy"))
+    run(stage.begin())
+    stage.life.made = Lossy
+    with pytest.raises(StorageFailed, match="1 documents differ"):
+        run(stage.rebuild(wired=False))
+    assert stage.life.used == "v1"
+    stage.check_clean()
+
+
+class Stale(MemoryIndex):
+    """Shows one document at an older revision, until it is sent for the second time: the same number of documents, all there."""
+
+    sent = 0
+
+    async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+        answers = await super().publish(records)
+        key = picture("2.jpg").id
+        if any(record.id == key for record in records):
+            self.sent += 1
+            if self.sent == 1:
+                self.documents[key] = replace(self.documents[key], rev=0)
+        return answers
+
+
+def test_revisions_are_compared_and_not_only_counted(run: Run) -> None:
+    stage = Stage(Turns("stale"))
+    run(stage.begin())
+    stage.life.made = Stale
+    done = run(stage.rebuild(wired=False))
+    assert (done.documents, done.compared, done.repaired) == (4, 4, 1)
+    stage.check()
+
+
+def test_ids_are_compared_and_not_only_counted(run: Run) -> None:
+    stage = Stage(Turns("ids"))
+    run(stage.begin())
+
+    class Strange(MemoryIndex):
+        async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+            if not self.documents:
+                await super().publish([picture("nobody knows it.jpg")])
+            return await super().publish(records)
+
+    stage.life.made = Strange
+    done = run(stage.rebuild(wired=False))
+    assert (done.documents, done.compared, done.repaired) == (4, 4, 1)
+    stage.check()
+
+
+def test_a_refusal_of_the_new_index_is_marked_and_sinks_nothing(run: Run) -> None:
+    class Picky(MemoryIndex):
+        async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
+            await super().publish([record for record in records if record.name != "2.jpg"])
+            return ["no such name" if record.name == "2.jpg" else None for record in records]
+
+    stage = Stage(Turns("picky"))
+    run(stage.begin())
+    stage.life.made = Picky
+    assert run(stage.rebuild(wired=False)).documents == 3
+    assert stage.store.records[picture("2.jpg").id].unpublished == "no such name"
+
+
+def test_what_is_in_use_and_what_it_holds_is_said(run: Run) -> None:
+    shelf = Shelf(done=3, total=9)
+
+    async def look() -> object:
+        await shelf.store.write([picture("a.jpg"), picture("b.jpg")])
+        await shelf.life.index.publish([picture("a.jpg"), picture("b.jpg", rev=7), picture("c.jpg")])
+        await shelf.begin()
+        shelves = Shelves(shelf.store, shelf.store, shelf.store, shelf.store, shelf.life, KEY)
+        return await stock(shelves, opened=lambda: shelf.life.opened("v1"), policy=POLICY)
+
+    found = run(look())
+    assert found.sources == (Held(PHOTOS, 3, 2, 2),)
+    assert (found.index, found.alive, found.left, found.fault) == ("v1", False, ("v2",), "")
+    assert (found.rebuild.done, found.rebuild.total) == (3, 9)
