@@ -57,7 +57,6 @@ async def differences(
 
     What is marked `unpublished` may be there or not. Raises StorageFailed when a side is out of order.
     """
-
     store, shelf = _sides(source, ledger, index, policy)
     try:
         while True:

@@ -37,6 +37,7 @@ class Turns:
         self._kill = kill
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._dead: set[str] = set()
+        self._paces: dict[str, float] = {}
 
     async def take(self, who: str, what: str) -> None:
         """Wait for the turn of a caller; raises Dead when it comes to none any more."""
@@ -50,6 +51,12 @@ class Turns:
             raise Dead(who)
         self.before(who, what)
 
+    def _pace(self, who: str) -> float:
+        """Return how fast a caller is at present: each runs ahead for a while, then waits for a while."""
+        if self.dice.random() < 0.1 or who not in self._paces:
+            self._paces[who] = self.dice.choice([0.02, 1.0, 8.0])
+        return self._paces[who]
+
     async def play(self, **actors: Any) -> dict[str, Any]:
         """Run all to their ends; return what each came to: its result, or the exception that ended it."""
         tasks = {who: asyncio.create_task(actor) for who, actor in actors.items()}
@@ -58,7 +65,8 @@ class Turns:
             if len(ready) < sum(not task.done() for task in tasks.values()):
                 await asyncio.sleep(0)
                 continue
-            self._waiting.pop(self.dice.choice(ready)).set_result(None)
+            weights = [self._pace(who) for who in ready]
+            self._waiting.pop(self.dice.choices(ready, weights)[0]).set_result(None)
             await asyncio.sleep(0)
         found = await asyncio.gather(*tasks.values(), return_exceptions=True)
         return dict(zip(tasks, found, strict=True))
@@ -128,7 +136,7 @@ class Stage:
         by = Rebuilder(who, who, policy=POLICY, sole=sole, sleep=sleep)
         return await reindex(Shelves(store, store, store, store, life, KEY), by=by)
 
-    async def publisher(self, who: str, rounds: int = 2) -> None:
+    async def publisher(self, who: str, rounds: int = 3) -> None:
         """Change some image and publish it, as a process of this name."""
         store: Any = Wired(self.store, self.turns, who, "store")
         used: Any = Wired(Named(self.life), self.turns, who, "used")

@@ -21,7 +21,7 @@ from tests.fakes.store import MemoryStore
 from tests.pictures import PHOTOS, picture
 from tests.unit.rebuild_kit import KEY, POLICY, Dead, Stage, Turns
 
-SEEDS = range(400)
+SEEDS = range(1000)
 
 
 def played(seed: object, *, folders: bool, kill: tuple[str, int] | None = None) -> tuple[Stage, dict[str, object]]:
@@ -86,7 +86,22 @@ def test_a_rebuild_that_is_killed_harms_nobody_and_the_next_clears_up(at: int, f
 
 @EACH
 def test_a_rebuild_that_fails_leaves_nothing_or_what_the_next_clears_up(at: int, folders: bool) -> None:  # noqa: FBT001  # a fixture
-    turns = Turns(f"fails {at}")
+    for seed in range(12):
+        stage, ended = failed(seed, at, folders=folders)
+        assert isinstance(ended["rebuild"], (StorageFailed, Reindexed)), f"seed {seed}: {ended}"
+        assert (ended["one"], ended["two"]) == (None, None), f"seed {seed}: {ended}"
+        stage.life.settled()
+        stage.check()
+        if "life switch" not in STEPS[:at]:
+            stage.check_clean()
+        asyncio.run(stage.rebuild(wired=False))
+        stage.check()
+        stage.check_clean()
+
+
+def failed(seed: int, at: int, *, folders: bool) -> tuple[Stage, dict[str, object]]:
+    """Play a rebuild, of which one call fails as a service would, and two publishers to their ends."""
+    turns = Turns(f"fails {seed} {at}")
     stage = Stage(turns, folders=folders)
 
     def fail(who: str, _: str) -> None:
@@ -97,16 +112,38 @@ def test_a_rebuild_that_fails_leaves_nothing_or_what_the_next_clears_up(at: int,
 
     async def play() -> dict[str, object]:
         await stage.begin()
-        return await turns.play(rebuild=stage.rebuild(), one=stage.publisher("one"))
+        return await turns.play(rebuild=stage.rebuild(), one=stage.publisher("one"), two=stage.publisher("two"))
 
-    ended = asyncio.run(play())
-    assert isinstance(ended["rebuild"], (SweepError, Reindexed)), ended
-    assert ended["one"] is None
-    stage.life.settled()
-    stage.check()
-    if "life switch" not in turns.steps["rebuild"][:at] and "life make" in turns.steps["rebuild"][: at - 1]:
-        stage.check_clean()
-    asyncio.run(stage.rebuild(wired=False))
+    return stage, asyncio.run(play())
+
+
+def test_what_a_killed_rebuild_left_is_dropped_before_another_index_is_made(run: Run) -> None:
+    stage = Stage(Turns("left", kill=("rebuild", STEPS.index("store scan") + 1)))
+    run(stage.begin())
+    assert isinstance(run(stage.turns.play(rebuild=stage.rebuild()))["rebuild"], Dead)
+    assert len(stage.life.all) == 2
+    there: list[int] = []
+    make = stage.life.make
+
+    async def counted() -> str:
+        there.append(len(stage.life.all))
+        return await make()
+
+    stage.life.make = counted  # type: ignore[method-assign]  # looks, then goes on
+    assert run(stage.rebuild(wired=False)).cleared == ("v2",)
+    assert there == [1]
+    stage.check_clean()
+
+
+def test_what_was_killed_behind_its_switch_is_brought_to_its_end_first(run: Run) -> None:
+    stage = Stage(Turns("behind", kill=("rebuild", STEPS.index("life switch") + 2)))
+    run(stage.begin())
+    assert isinstance(run(stage.turns.play(rebuild=stage.rebuild()))["rebuild"], Dead)
+    assert stage.life.used == "v2"
+    done = run(stage.turns.play(next=stage.rebuild("next")))["next"]
+    assert (done.finished, done.cleared, done.former) == (True, ("v1",), "v2")
+    steps = stage.turns.steps["next"]
+    assert steps.index("sleep 15") < steps.index("store remove Rebuild") < steps.index("life drop") < steps.index("life make")
     stage.check()
     stage.check_clean()
 
