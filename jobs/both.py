@@ -96,7 +96,8 @@ class Both:
             if self._faults < FAULTS:
                 raise error
         if found[0].step == "switching":  # it may be the one in use by now
-            raise error
+            cause = f"the new index is about to take the place, and fails: {error}"
+            raise Transient("publish", self._key, cause, hint="See `imagesweep index status`.") from error
         try:
             await self._state.put(self._key, replace(found[0], failed=str(error)), found[1])
         except Conflict:

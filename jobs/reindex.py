@@ -228,17 +228,29 @@ async def _finish(shelves: Shelves, by: Rebuilder, mark: Mark) -> None:
 
 
 async def _clear(shelves: Shelves, by: Rebuilder) -> tuple[tuple[str, ...], bool]:
-    """Clear what interrupted rebuilds left; return its names, and whether one had switched and was finished.
-
-    The lease is ours: whoever left it is dead, or is refused when it comes to switch.
-    """
+    """Clear what interrupted rebuilds left; return its names, and whether one had switched and was brought to its end."""
     found = await retry(partial(shelves.state.get, Rebuild, shelves.key), by.policy)
     left = tuple(await retry(shelves.life.beside, by.policy))
-    finished = found is not None and found[0].fresh == await retry(shelves.life.in_use, by.policy)
-    if finished:
-        await by.sleep(shelves.life.propagation)
+    finished = found is not None and await _settled(shelves, by, *found)
     if found is not None:
         await retry(partial(shelves.state.remove, Rebuild, shelves.key), by.policy)
     for name in left:
         await retry(partial(shelves.life.drop, name), by.policy)
     return left, finished
+
+
+async def _settled(shelves: Shelves, by: Rebuilder, rebuild: Rebuild, version: str) -> bool:
+    """Make sure that an interrupted rebuild switches never, or say that it has, once all requests are led to what it made.
+
+    Whoever left it may only sleep, and wake up to switch: so it is dropped while publishers write to it yet. They meet its absence
+    then, and give it up, which they may not do of one that is switching.
+    """
+    life, policy = shelves.life, by.policy
+    if await retry(life.in_use, policy) != rebuild.fresh:
+        if rebuild.step == "switching":
+            await put(shelves.state, shelves.key, replace(rebuild, step="comparing"), version, policy)
+        await retry(partial(life.drop, rebuild.fresh), policy)
+        if await retry(life.in_use, policy) != rebuild.fresh:
+            return False
+    await by.sleep(life.propagation)
+    return True

@@ -130,7 +130,7 @@ def create(path: Path, name: str = "") -> None:
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name.lstrip('.')}.new-", dir=path.parent))
     try:
         Index(schema(), str(fresh), reuse=False)
-        (fresh / MARK).write_text(json.dumps({"schema": VERSION, "name": name}), encoding="utf-8")
+        (fresh / MARK).write_text(json.dumps({"schema": VERSION} | ({"name": name} if name else {})), encoding="utf-8")
         fresh.chmod(0o755)
         with suppress(FileNotFoundError):
             path.rmdir()

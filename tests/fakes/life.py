@@ -65,9 +65,8 @@ class MemoryLife:
         self.former, self.used = self.used, name
 
     async def drop(self, name: str) -> None:
-        if name == self.used:
-            raise Misconfigured("drop", name, "it is in use")
-        self.all.pop(name, None)
+        if name != self.used:
+            self.all.pop(name, None)
         if name == self.former:
             self.settled()
 
