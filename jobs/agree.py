@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 from jobs.compare import Batches, Stream
 from jobs.decide import KEEPSAKES
 from jobs.errors import StorageFailed
 from jobs.model import Record, shown
 from jobs.ports import Index, Ledger, Tally
-from jobs.retry import Policy
+from jobs.retry import Policy, retry
 from search.rebuild import BATCH, send
 
 ROUNDS = 10
@@ -144,7 +145,7 @@ async def _batches(
 ) -> AsyncIterator[list[tuple[str, int | None]]]:
     """Yield what differs in all sources, in batches."""
     batch: list[tuple[str, int | None]] = []
-    for source in await sources_of(tally):
+    for source in await retry(partial(sources_of, tally), policy):
         async with aclosing(differences(source, ledger=ledger, index=index, policy=policy, seen=seen)) as found:
             async for one in found:
                 batch.append(one)

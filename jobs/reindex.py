@@ -95,8 +95,8 @@ async def reindex(shelves: Shelves, *, by: Rebuilder, progress: Progress | None 
     async with kept(hold, shelves.state, shelves.clock, by.policy):
         shown.step = "clearing"
         cleared, finished = await _clear(shelves, by)
-        former = await shelves.life.in_use()
-        fresh = await shelves.life.make()
+        former = await retry(shelves.life.in_use, by.policy)
+        fresh = await retry(shelves.life.make, by.policy)
         mark = Mark(shelves, by, hold, Rebuild(fresh, by.run_id, hold.now(), hold.now()))
         try:
             agreement = await _filled(shelves, by, mark, shown)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from jobs.errors import StorageFailed
+from jobs.errors import StorageFailed, Transient
 from jobs.model import Record, shown
 from jobs.ports import Index, Ledger
 from jobs.retry import Policy, retry
@@ -35,22 +35,42 @@ async def rebuild(
     """
     taken = 0
     for source in sources:
-        async for ids in _batches(ledger, source):
+        async for ids in _batches(ledger, source, policy):
             taken += await send(ids, ledger=ledger, index=index, policy=policy)
             if told is not None:
                 await told(len(ids))
     return taken
 
 
-async def _batches(ledger: Ledger, source: str) -> AsyncIterator[Sequence[str]]:
+async def _batches(ledger: Ledger, source: str, policy: Policy) -> AsyncIterator[Sequence[str]]:
     ids: list[str] = []
-    async for records in ledger.scan(source):
+    async for records in _scanned(ledger, source, policy):
         ids.extend(record.id for record in records)
         while len(ids) >= BATCH:
             yield ids[:BATCH]
             ids = ids[BATCH:]
     if ids:
         yield ids
+
+
+async def _scanned(ledger: Ledger, source: str, policy: Policy) -> AsyncIterator[Sequence[Record]]:
+    """Scan a source; a passing fault begins it again behind the last name, as often as the policy says."""
+    last: str | None = None
+    stream: AsyncGenerator[Sequence[Record], None] | None = None
+
+    async def following() -> Sequence[Record] | None:
+        nonlocal stream
+        if stream is None:
+            stream = ledger.scan(source, after=last)
+        try:
+            return await anext(stream, None)
+        except Transient:
+            stream = None
+            raise
+
+    while (records := await retry(following, policy)) is not None:
+        yield records
+        last = records[-1].name if records else last
 
 
 async def send(ids: Sequence[str], *, ledger: Ledger, index: Index, policy: Policy = STANDARD) -> int:
