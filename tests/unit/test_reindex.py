@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from jobs.errors import LeaseLost, Misconfigured, StorageFailed, SweepError, Tra
 from jobs.model import Rebuild, Record
 from jobs.reindex import Reindexed, Shelves
 from jobs.stock import Held, stock
+from search.rebuild import rebuild
 from tests.conftest import Run
 from tests.fakes.index import MemoryIndex
 from tests.fakes.life import MemoryLife
@@ -392,6 +393,27 @@ def test_ids_are_compared_and_not_only_counted(run: Run) -> None:
     done = run(stage.rebuild(wired=False))
     assert (done.documents, done.compared, done.repaired) == (4, 4, 1)
     stage.check()
+
+
+class Shaky(MemoryStore):
+    """A ledger whose scans break off behind every batch, and once more before the next."""
+
+    async def scan(self, source: str, **about: object) -> AsyncGenerator[Sequence[Record], None]:
+        async for batch in super().scan(source, **about):  # type: ignore[arg-type]  # as it came
+            yield batch
+            raise Transient("scan", source, "the connection was reset")
+
+
+def test_a_scan_that_breaks_off_goes_on_behind_the_last_name(run: Run) -> None:
+    store, index = Shaky(), MemoryIndex()
+    run(store.write([picture(f"{at:04}.jpg") for at in range(1203)]))
+    batches: list[int] = []
+
+    async def told(number: int) -> None:
+        batches.append(number)
+
+    assert run(rebuild(ledger=store, index=index, sources=[PHOTOS], policy=POLICY, told=told)) == 1203
+    assert (sum(batches), len(index.documents)) == (1203, 1203)
 
 
 def test_a_refusal_of_the_new_index_is_marked_and_sinks_nothing(run: Run) -> None:
