@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -99,10 +101,14 @@ class Both:
             cause = f"the new index is about to take the place, and fails: {error}"
             raise Transient("publish", self._key, cause, hint="See `imagesweep index status`.") from error
         try:
-            await self._state.put(self._key, replace(found[0], failed=str(error)), found[1])
+            await self._state.put(self._key, replace(found[0], failed=f"{_who()}: {error}"), found[1])
         except Conflict:
             return
         log.warning("rebuild.failed", extra={"index": self._key, "fresh": rebuild.fresh, "cause": str(error)})
+
+
+def _who() -> str:
+    return f"process {os.getpid()} of {socket.gethostname()}"
 
 
 @asynccontextmanager
