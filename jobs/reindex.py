@@ -47,13 +47,17 @@ class Shelves:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilder:
-    """Who rebuilds, and by which terms. `sole` says that an operating-system lock proves any other dead."""
+    """Who rebuilds, and by which terms. `sole` says that an operating-system lock proves any other dead.
+
+    `settle` is how many seconds it takes until every process reads what another wrote to the store, both ways.
+    """
 
     owner: str
     run_id: str
     lease_seconds: float = 180.0
     policy: Policy = field(default_factory=Policy)
     sole: bool = False
+    settle: float = 0.0
     sleep: Sleep = asyncio.sleep
 
 
@@ -174,6 +178,8 @@ def lease_key(key: str) -> str:
 async def _filled(shelves: Shelves, by: Rebuilder, mark: Mark, shown: Progress) -> Agreement:
     """Tell the publishers, fill the new index, and bring it to agree with the store."""
     await mark.save()
+    if by.settle:
+        await by.sleep(by.settle)
     sources = await retry(partial(sources_of, shelves.tally), by.policy)
     total = 0
     for source in sources:

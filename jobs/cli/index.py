@@ -92,7 +92,8 @@ async def _rebuild(settings: Settings) -> Reindexed:
     owner = f"{socket.gethostname()}:{os.getpid()}:{run_id}"
     async with wiring.store(settings) as store, wiring.life(settings) as life, _alone(settings) as sole, _progress() as progress:
         shelves = Shelves(store, store, store, store, life, wiring.index_key(settings))
-        return await reindex(shelves, by=Rebuilder(owner, run_id, settings.lease_seconds, sole=sole), progress=progress)
+        by = Rebuilder(owner, run_id, settings.lease_seconds, sole=sole, settle=wiring.settle(settings))
+        return await reindex(shelves, by=by, progress=progress)
 
 
 @asynccontextmanager

@@ -33,6 +33,8 @@ INDEXES: dict[str, Callable[..., AbstractAsyncContextManager[SearchIndex]]] = {
     "tantivy": embedded.tantivy,
     "azure-search": azure_search.azure_search,
 }
+SETTLE: dict[str, float] = {"cosmos": 5.0}
+"""Seconds until every process surely reads what another wrote to a store of this kind: with Session consistency, a moment later."""
 CREATE_INDEXES: dict[str, Callable[[Settings, str], Awaitable[str]]] = {
     "tantivy": embedded.create_tantivy,
     "azure-search": azure_search.create,
@@ -133,6 +135,11 @@ def life(settings: Settings) -> AbstractAsyncContextManager[Life]:
     """Return an opener for what makes, exchanges and drops the indexes of this name."""
     opener, location = choose("index", settings.index, LIVES)
     return opener(settings, location)
+
+
+def settle(settings: Settings) -> float:
+    """Return the seconds until every process reads what another wrote to the store; 0 where that is at once."""
+    return SETTLE.get(split("store", settings.store)[0], 0.0)
 
 
 def index_key(settings: Settings) -> str:

@@ -114,6 +114,7 @@ class Stage:
         self.store = MemoryStore()
         alias = MemoryLife(propagation=15.0, stray=lambda: turns.dice.random() < 0.5)
         self.life = MemoryFolders() if folders else alias
+        self.settle = 0.0
         self._images = images
         self._number = 0
 
@@ -133,7 +134,7 @@ class Stage:
             if seconds >= self.life.propagation:
                 self.life.settled()
 
-        by = Rebuilder(who, who, policy=POLICY, sole=sole, sleep=sleep)
+        by = Rebuilder(who, who, policy=POLICY, sole=sole, settle=self.settle, sleep=sleep)
         return await reindex(Shelves(store, store, store, store, life, KEY), by=by)
 
     async def publisher(self, who: str, rounds: int = 3) -> None:

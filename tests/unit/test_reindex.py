@@ -149,6 +149,15 @@ def test_what_was_killed_behind_its_switch_is_brought_to_its_end_first(run: Run)
     stage.check_clean()
 
 
+def test_what_others_may_read_later_is_waited_for_before_the_scan(run: Run) -> None:
+    stage = Stage(Turns("settle"))
+    stage.settle = 5.0
+    run(stage.begin())
+    assert isinstance(run(stage.turns.play(rebuild=stage.rebuild()))["rebuild"], Reindexed)
+    steps = stage.turns.steps["rebuild"]
+    assert steps.index("store put", steps.index("life make")) < steps.index("sleep 5") < steps.index("store sources")
+
+
 def test_two_rebuilds_are_kept_apart(run: Run) -> None:
     stage = Stage(Turns("apart"))
 

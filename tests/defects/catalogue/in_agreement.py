@@ -148,7 +148,7 @@ IN_AGREEMENT = (
         file="jobs/both.py",
         edits=(
             (
-                "            await self._state.put(self._key, replace(found[0], failed=str(error)), found[1])\n",
+                '            await self._state.put(self._key, replace(found[0], failed=f"{_who()}: {error}"), found[1])\n',
                 "            return\n",
             ),
         ),
