@@ -11,7 +11,7 @@ from typing import Any
 
 from jobs.both import open_both
 from jobs.erase import Shelf, errand
-from jobs.model import Outcome, Record, shown
+from jobs.model import Outcome, Rebuild, Record, shown
 from jobs.publish import publish
 from jobs.reindex import Rebuilder, Reindexed, Shelves, reindex
 from jobs.retry import Policy
@@ -160,6 +160,12 @@ class Stage:
                 return replace(record, rev=record.rev + 1, outcome=Outcome.CLASSIFIED)
             case _:
                 return replace(record, rev=record.rev + 1, outcome=Outcome.DEAD)
+
+    def rebuilt(self) -> Rebuild:
+        """Return the document of the rebuild."""
+        document, _ = self.store.documents["Rebuild", KEY]
+        assert isinstance(document, Rebuild)
+        return document
 
     def check(self) -> None:
         """The index in use is the projection of the store."""

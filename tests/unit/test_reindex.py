@@ -22,7 +22,7 @@ from tests.fakes.store import MemoryStore
 from tests.pictures import PHOTOS, picture
 from tests.unit.rebuild_kit import KEY, POLICY, Dead, Stage, Turns
 
-SEEDS = range(1000)
+SEEDS = range(600)
 
 
 def played(seed: object, *, folders: bool, kill: tuple[str, int] | None = None) -> tuple[Stage, dict[str, object]]:
@@ -341,6 +341,50 @@ def test_a_zombie_that_wakes_after_another_rebuild_switches_nothing(run: Run) ->
     error = run(play())["rebuild"]
     assert isinstance(error, (LeaseLost, Misconfigured)), error
     assert stage.life.used == done[0].fresh
+    stage.check()
+    stage.check_clean()
+
+
+def asleep(stage: Stage) -> None:
+    """Bring a rebuild to the moment in which it is about to switch, and let it sleep there."""
+    asyncio.run(stage.begin())
+    assert isinstance(asyncio.run(stage.turns.play(rebuild=stage.rebuild()))["rebuild"], Dead)
+    assert stage.rebuilt().step == "switching"
+
+
+def wakes(stage: Stage, at: str) -> list[str]:
+    """Let the sleeper switch at the first call of this name that the next rebuild makes; return what came of that."""
+    came: list[str] = []
+
+    def wake(who: str, what: str) -> None:
+        if who == "next" and what == at and not came:
+            try:
+                stage.life.switch("v2").send(None)
+            except StopIteration:
+                came.append("switched")
+            except Misconfigured:
+                came.append("refused")
+
+    stage.turns.before = wake
+    return came
+
+
+def test_a_sleeper_that_switches_before_its_index_is_dropped_is_brought_to_its_end(run: Run) -> None:
+    stage = Stage(Turns("sleeper", kill=("rebuild", STEPS.index("life switch") + 1)))
+    asleep(stage)
+    came = wakes(stage, "life drop")
+    done = run(stage.turns.play(next=stage.rebuild("next")))["next"]
+    assert (came, done.finished, done.former) == (["switched"], True, "v2")
+    stage.check()
+    stage.check_clean()
+
+
+def test_a_sleeper_cannot_switch_once_publishers_are_told_of_no_rebuild(run: Run) -> None:
+    stage = Stage(Turns("sleeper", kill=("rebuild", STEPS.index("life switch") + 1)))
+    asleep(stage)
+    came = wakes(stage, "store remove Rebuild")
+    done = run(stage.turns.play(next=stage.rebuild("next"), one=stage.publisher("one")))["next"]
+    assert (came, done.finished, done.former) == (["refused"], False, "v1")
     stage.check()
     stage.check_clean()
 
