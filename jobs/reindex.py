@@ -12,53 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from jobs.agree import Agreement, Compared, agree, sources_of
-from jobs.errors import Conflict, LeaseHeld, LeaseLost, StorageFailed, SweepError
+from jobs.clear import clear
+from jobs.errors import LeaseHeld, SweepError
 from jobs.lease import Hold, acquire, kept
+from jobs.mark import Mark, Rebuilder, Shelves, lease_key
 from jobs.model import Rebuild
-from jobs.ports import Clock, Ledger, Life, State, Tally
-from jobs.retry import Policy, retry
-from jobs.write import put
+from jobs.retry import retry
 from search.rebuild import rebuild
 
 EVERY = 2.0
 """Seconds between two writes of how far a rebuild is."""
 
-Sleep = Callable[[float], Awaitable[None]]
-
 log = logging.getLogger("imagesweep")
-
-
-@dataclass(frozen=True, slots=True)
-class Shelves:
-    """What an index is built from, and the indexes of its name; `key` names it in the state, for all processes alike."""
-
-    ledger: Ledger
-    tally: Tally
-    state: State
-    clock: Clock
-    life: Life
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilder:
-    """Who rebuilds, and by which terms. `sole` says that an operating-system lock proves any other dead.
-
-    `settle` is how many seconds it takes until every process reads what another wrote to the store, both ways.
-    """
-
-    owner: str
-    run_id: str
-    lease_seconds: float = 180.0
-    policy: Policy = field(default_factory=Policy)
-    sole: bool = False
-    settle: float = 0.0
-    sleep: Sleep = asyncio.sleep
 
 
 @dataclass(slots=True)
@@ -98,7 +67,7 @@ async def reindex(shelves: Shelves, *, by: Rebuilder, progress: Progress | None 
     hold = await _acquired(shelves, by)
     async with kept(hold, shelves.state, shelves.clock, by.policy):
         shown.step = "clearing"
-        cleared, finished = await _clear(shelves, by)
+        cleared, finished = await clear(shelves, by)
         former = await retry(shelves.life.in_use, by.policy)
         fresh = await retry(shelves.life.make, by.policy)
         mark = Mark(shelves, by, hold, Rebuild(fresh, by.run_id, hold.now(), hold.now()))
@@ -119,47 +88,6 @@ async def reindex(shelves: Shelves, *, by: Rebuilder, progress: Progress | None 
     )
 
 
-class Mark:
-    """The document that tells publishers of the new index, written only at the version that was last read."""
-
-    def __init__(self, shelves: Shelves, by: Rebuilder, hold: Hold, rebuild: Rebuild) -> None:
-        self.version: str | None = None
-        self.rebuild = rebuild
-        self._shelves = shelves
-        self._by = by
-        self._hold = hold
-
-    async def save(self, **changes: object) -> None:
-        """Write it with these changes.
-
-        Raises StorageFailed when a publisher has given the new index up, LeaseLost when the document is gone.
-        """
-        key, policy = self._shelves.key, self._by.policy
-        if self._hold.left() <= 0:
-            raise self._lost()
-        rebuild = replace(self.rebuild, touched=self._hold.now(), **changes)  # type: ignore[arg-type]  # fields of it
-        try:
-            self.version = await put(self._shelves.state, key, rebuild, self.version, policy)
-        except Conflict as error:
-            found = await retry(partial(self._shelves.state.get, Rebuild, key), policy)
-            if found is None or found[0].fresh != rebuild.fresh:
-                raise self._lost() from error
-            self.version = found[1]
-            hint = "Nothing was switched. Mend it, then run `imagesweep index rebuild` again."
-            raise StorageFailed("rebuild", key, f"a publisher could not write to it: {found[0].failed}", hint=hint) from error
-        self.rebuild = rebuild
-
-    async def remove(self) -> None:
-        """Remove it. Raises LeaseLost when another has changed it: what is there by now is not ours."""
-        try:
-            await retry(partial(self._shelves.state.remove, Rebuild, self._shelves.key, self.version), self._by.policy)
-        except Conflict as error:
-            raise self._lost() from error
-
-    def _lost(self) -> LeaseLost:
-        return LeaseLost("rebuild", self._shelves.key, "another process took it over", hint="See `imagesweep index status`.")
-
-
 async def _acquired(shelves: Shelves, by: Rebuilder) -> Hold:
     key = lease_key(shelves.key)
     try:
@@ -168,11 +96,6 @@ async def _acquired(shelves: Shelves, by: Rebuilder) -> Hold:
         )
     except LeaseHeld as error:
         raise LeaseHeld("rebuild", shelves.key, error.cause, hint=f"See `imagesweep index status`. {error.hint}") from error
-
-
-def lease_key(key: str) -> str:
-    """Return the key of the lease under which an index is rebuilt."""
-    return f"rebuild|{key}"
 
 
 async def _filled(shelves: Shelves, by: Rebuilder, mark: Mark, shown: Progress) -> Agreement:
@@ -231,32 +154,3 @@ async def _finish(shelves: Shelves, by: Rebuilder, mark: Mark) -> None:
     await mark.remove()
     for name in left:
         await retry(partial(shelves.life.drop, name), by.policy)
-
-
-async def _clear(shelves: Shelves, by: Rebuilder) -> tuple[tuple[str, ...], bool]:
-    """Clear what interrupted rebuilds left; return its names, and whether one had switched and was brought to its end."""
-    found = await retry(partial(shelves.state.get, Rebuild, shelves.key), by.policy)
-    left = tuple(await retry(shelves.life.beside, by.policy))
-    finished = found is not None and await _settled(shelves, by, *found)
-    if found is not None:
-        await retry(partial(shelves.state.remove, Rebuild, shelves.key), by.policy)
-    for name in left:
-        await retry(partial(shelves.life.drop, name), by.policy)
-    return left, finished
-
-
-async def _settled(shelves: Shelves, by: Rebuilder, rebuild: Rebuild, version: str) -> bool:
-    """Make sure that an interrupted rebuild switches never, or say that it has, once all requests are led to what it made.
-
-    Whoever left it may only sleep, and wake up to switch: so it is dropped while publishers write to it yet. They meet its absence
-    then, and give it up, which they may not do of one that is switching.
-    """
-    life, policy = shelves.life, by.policy
-    if await retry(life.in_use, policy) != rebuild.fresh:
-        if rebuild.step == "switching":
-            await put(shelves.state, shelves.key, replace(rebuild, step="comparing"), version, policy)
-        await retry(partial(life.drop, rebuild.fresh), policy)
-        if await retry(life.in_use, policy) != rebuild.fresh:
-            return False
-    await by.sleep(life.propagation)
-    return True

@@ -9,9 +9,9 @@ from functools import partial
 
 from jobs.agree import Compared, differences, sources_of
 from jobs.errors import SweepError
+from jobs.mark import Shelves, lease_key
 from jobs.model import Lease, Rebuild
 from jobs.ports import Index
-from jobs.reindex import Shelves, lease_key
 from jobs.retry import Policy, retry
 
 

@@ -16,7 +16,8 @@ import click
 from jobs import wiring
 from jobs.cli.output import COMPLETE, FAILED, ago, answering, err, out, plain, print_json, printable, table
 from jobs.errors import LeaseHeld
-from jobs.reindex import Progress, Rebuilder, Reindexed, Shelves, reindex
+from jobs.mark import Rebuilder, Shelves
+from jobs.reindex import Progress, Reindexed, reindex
 from jobs.settings import Settings, load
 from jobs.stock import Stock, stock
 from jobs.wiring.kinds import Store

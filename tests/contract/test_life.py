@@ -13,10 +13,11 @@ import pytest
 from jobs.both import open_both
 from jobs.erase import Shelf, errand
 from jobs.errors import Misconfigured, StorageFailed
+from jobs.mark import Rebuilder, Shelves
 from jobs.model import Outcome, Record, shown
 from jobs.ports import Index, Life
 from jobs.publish import publish
-from jobs.reindex import Rebuilder, Shelves, reindex
+from jobs.reindex import reindex
 from jobs.retry import Policy
 from search.azure_index import Place, create_azure_search, open_azure_life, open_azure_search
 from search.tantivy_index import TantivyLife, open_tantivy

@@ -14,9 +14,10 @@ from typing import Any
 
 from jobs.both import open_both
 from jobs.errors import LeaseHeld, LeaseLost, SweepError
+from jobs.mark import Rebuilder, Shelves
 from jobs.model import Rebuild
 from jobs.ports import Index
-from jobs.reindex import Rebuilder, Reindexed, Shelves, reindex
+from jobs.reindex import Reindexed, reindex
 from jobs.retry import Policy
 from tests.fakes.life import MemoryFolders, MemoryLife, Named
 from tests.fakes.store import MemoryStore

@@ -11,9 +11,10 @@ from typing import Any
 
 from jobs.both import open_both
 from jobs.erase import Shelf, errand
+from jobs.mark import Rebuilder, Shelves
 from jobs.model import Outcome, Rebuild, Record, shown
 from jobs.publish import publish
-from jobs.reindex import Rebuilder, Reindexed, Shelves, reindex
+from jobs.reindex import Reindexed, reindex
 from jobs.retry import Policy
 from tests.fakes.life import MemoryFolders, MemoryLife, Named
 from tests.fakes.store import MemoryStore

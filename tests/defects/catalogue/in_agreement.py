@@ -153,7 +153,7 @@ IN_AGREEMENT = (
             ),
         ),
         says="FAILED .*test_a_new_index_that_is_broken_for_good_is_given_up_and_the_old_one_goes_on",
-        test="tests/unit/test_reindex.py",
+        test="tests/unit/test_both.py",
     ),
     Defect(
         name="revisions not compared before the switch",
