@@ -15,12 +15,11 @@ import click
 
 from jobs import wiring
 from jobs.cli.output import COMPLETE, FAILED, ago, answering, err, out, plain, print_json, printable, table
-from jobs.errors import LeaseHeld
+from jobs.errors import LeaseHeld, Misconfigured
 from jobs.mark import Rebuilder, Shelves
 from jobs.reindex import Progress, Reindexed, reindex
 from jobs.settings import Settings, load
 from jobs.stock import Stock, stock
-from jobs.wiring.kinds import Store
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -176,17 +175,16 @@ async def _status(settings: Settings) -> tuple[Stock, datetime]:
         shelves = Shelves(store, store, store, store, life, wiring.index_key(settings))
         policy = wiring.terms(settings).retry
         with err.status("comparing"):
-            dead = await _nobody_rebuilds(settings, store)
+            dead = await _nobody_rebuilds(settings)
             return await stock(shelves, opened=lambda: wiring.index(settings), policy=policy, dead=dead), await store.now()
 
 
-async def _nobody_rebuilds(settings: Settings, store: Store) -> bool:
-    """Say whether a lock of this machine proves that no rebuild is alive."""
-    del store
+async def _nobody_rebuilds(settings: Settings) -> bool:
+    """Say whether a lock of this machine proves that no rebuild is alive; to who may only read, the lease alone tells."""
     try:
         async with _alone(settings) as sole:
             return sole
-    except LeaseHeld:
+    except (LeaseHeld, Misconfigured):
         return False
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from jobs.adapters.process_lock import ProcessLock
 from jobs.agree import Compared
 from jobs.cli.index import _said, index_command
+from jobs.errors import Misconfigured
 from jobs.reindex import Progress
 from jobs.settings import load
 from jobs.wiring import index_key, sole
@@ -66,3 +68,15 @@ def test_an_empty_ledger_makes_an_empty_index(home: Path) -> None:
     assert "0 documents are in tantivy:.imagesweep/index: 0 compared with the store, 0 repaired, switched" in done.stdout
     assert (home / ".imagesweep" / "index").is_dir()
     assert CliRunner().invoke(index_command, ["status"]).exit_code == 0
+
+
+def test_who_may_only_read_is_told_how_the_index_stands(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert CliRunner().invoke(index_command, ["rebuild"]).exit_code == 0
+
+    def refuse(_: ProcessLock) -> bool:
+        raise Misconfigured("lock", str(home), "permission denied")
+
+    monkeypatch.setattr(ProcessLock, "acquire", refuse)
+    told = CliRunner().invoke(index_command, ["status"])
+    assert told.exit_code == 0, told.output
+    assert "no rebuild is under way" in told.stdout
