@@ -149,7 +149,7 @@ async def child(*, profile: bool) -> None:
     async with AsyncExitStack() as stack:
         classifier = await stack.enter_async_context(wiring.classifier(settings))
         store = await stack.enter_async_context(wiring.store(settings))
-        index = await stack.enter_async_context(wiring.index(settings))
+        index = await stack.enter_async_context(wiring.publishing(settings, store))
         source = await stack.enter_async_context(wiring.sources(settings)[0])
         ports = Ports(source, classifier, store, store, store, index)
         at_start, begun = time.process_time(), time.perf_counter()

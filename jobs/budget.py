@@ -210,7 +210,8 @@ class Purse:
         return keys_of(self.now().astimezone(UTC).date())
 
     def _holds(self, keys: tuple[str, ...], price: int) -> bool:
-        return all(self._pot(period, key).holds(key, price) for period, key in zip(PERIODS, keys, strict=True))
+        """Say whether a call may be taken at once; the pots change their periods only in line."""
+        return all(period in self.pots and self.pots[period].holds(key, price) for period, key in zip(PERIODS, keys, strict=True))
 
     def _pot(self, period: Period, key: str) -> Pot:
         """Return the pot of a period; what is left of one that is over is given back at the end."""

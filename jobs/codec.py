@@ -14,22 +14,25 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from jobs.errors import Misconfigured, StorageFailed
-from jobs.model import Account, Lease, OpenPage, Quota, Record, Report, Round, Scan
+from jobs.model import Account, Lease, OpenPage, Quota, Rebuild, Record, Report, Round, Scan
 
 SCHEMA = 1
 """The schema that this program writes, and the highest that it reads."""
 
-T = TypeVar("T", Record, Scan, Lease, OpenPage, Report, Round, Account, Quota)
+T = TypeVar("T", Record, Scan, Lease, OpenPage, Report, Round, Account, Quota, Rebuild)
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Record, Scan, Lease, OpenPage, Report, Round, Account, Quota)
+    kind: TypeAdapter(kind) for kind in (Record, Scan, Lease, OpenPage, Report, Round, Account, Quota, Rebuild)
 }
 _BESIDE: dict[str, Any] = {"analysis": {"embedding"}}
 _BARE = {**_BESIDE, "version": True}
 _HEAD = f'{{"schema":{SCHEMA},'
 
 
-def encode(value: Record | Scan | Lease | OpenPage | Report | Round | Account | Quota, key: str, *, version: bool = True) -> str:
+Coded = Record | Scan | Lease | OpenPage | Report | Round | Account | Quota | Rebuild
+
+
+def encode(value: Coded, key: str, *, version: bool = True) -> str:
     """Return the JSON of a record or document, without its embedding, and its version if so wanted; `key` names it in errors.
 
     Raises StorageFailed for what could not be read back: a confidence that is no number, text that is not valid Unicode.

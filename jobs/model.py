@@ -421,3 +421,21 @@ class Round:
     until: datetime | None = None
     idle: int = 0
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A new index that is filled beside the one in use: whoever publishes writes to both for as long as this is there.
+
+    `fresh` names the new one. From `switching` on it may have taken the place. `failed` is why it never will: then publishers leave
+    it alone. `done` of `total` records have been sent to it so far; `touched` is the last sign of life, by the store's clock.
+    """
+
+    fresh: str
+    run_id: str
+    begun: datetime
+    touched: datetime
+    step: Literal["filling", "comparing", "switching"] = "filling"
+    done: int = 0
+    total: int = 0
+    failed: str = ""

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
-from jobs.model import Account, Analysis, Blob, Image, Lease, Limits, OpenPage, Outcome, Page, Quota, Record, Report, Round, Scan
+from jobs.model import (
+    Account,
+    Analysis,
+    Blob,
+    Image,
+    Lease,
+    Limits,
+    OpenPage,
+    Outcome,
+    Page,
+    Quota,
+    Rebuild,
+    Record,
+    Report,
+    Round,
+    Scan,
+)
 from jobs.steps import Step
 
-Document = Scan | Lease | OpenPage | Report | Round | Account | Quota
-D = TypeVar("D", Scan, Lease, OpenPage, Report, Round, Account, Quota)
+Document = Scan | Lease | OpenPage | Report | Round | Account | Quota | Rebuild
+D = TypeVar("D", Scan, Lease, OpenPage, Report, Round, Account, Quota, Rebuild)
 
 
 class Source(Protocol):
@@ -171,7 +188,7 @@ class Tally(Protocol):
 
 
 class State(Protocol):
-    """Small documents that say how far the runs are: scans, leases, open pages, reports, rounds, accounts, quotas.
+    """Small documents that say how far the runs are: scans, leases, open pages, reports, rounds, accounts, quotas, rebuilds.
 
     Every write is conditional, so that whoever lost its right is refused.
     """
@@ -243,3 +260,50 @@ class Index(Protocol):
     def revisions(self, source: str) -> AsyncGenerator[Sequence[tuple[str, str, int]], None]:
         """Stream (name, id, rev) of every document of a source, ascending by the names' UTF-8 bytes."""
         ...
+
+
+class Generations(Protocol):
+    """The indexes that there are of one name: the one in use, and others beside it."""
+
+    async def in_use(self) -> str | None:
+        """Return the name of the one that the name leads to now, None where there is none."""
+        ...
+
+    async def beside(self) -> Sequence[str]:
+        """Return the names of all others: one that is being filled, and what was left over."""
+        ...
+
+    def opened(self, name: str) -> AbstractAsyncContextManager[Index]:
+        """Open one of those beside, to write to it; never makes one. Raises Misconfigured where there is none of this name."""
+        ...
+
+
+class Succession(Protocol):
+    """How one index takes the place of another.
+
+    `propagation` is how many seconds after a switch some of the requests may still be led to the former one.
+    """
+
+    propagation: float
+
+    async def make(self) -> str:
+        """Make a new, empty index beside the one in use; return its name, which no other ever had.
+
+        Raises Misconfigured where nothing could take the place.
+        """
+        ...
+
+    async def switch(self, name: str) -> None:
+        """Let this one be the one in use, and the former one be beside it: in one step, so that one of them is there always.
+
+        Raises StorageFailed or Misconfigured where it is not there or not whole: then nothing has changed.
+        """
+        ...
+
+    async def drop(self, name: str) -> None:
+        """Delete one of those beside, to the last of it; absent is fine. What is in use is never deleted."""
+        ...
+
+
+class Life(Generations, Succession, Protocol):
+    """Both in one."""

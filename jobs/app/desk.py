@@ -10,12 +10,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, Protocol, TypeVar, cast
 
 from jobs import wiring
-from jobs.ports import Classifier, Source
+from jobs.ports import Classifier, Index, Source
 from jobs.quota import sharing
 from jobs.run import Terms
 from jobs.settings import Settings, load, several
 from jobs.throttle import FIRST, Throttle
-from jobs.wiring.kinds import SearchIndex, Store
+from jobs.wiring.kinds import Store
 from jobs.work import Ports
 
 T = TypeVar("T")
@@ -61,9 +61,10 @@ class Desk:
         """Return the store."""
         return await self.part("store", lambda: wiring.store(self.settings))
 
-    async def index(self) -> SearchIndex:
-        """Return the index."""
-        return await self.part("index", lambda: wiring.index(self.settings))
+    async def index(self) -> Index:
+        """Return the index, to publish to."""
+        store = await self.store()
+        return await self.part("index", lambda: wiring.publishing(self.settings, store))
 
     async def classifier(self) -> Classifier:
         """Return the classifier."""

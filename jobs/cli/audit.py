@@ -76,7 +76,11 @@ def audit_command(*, repair: bool, prefix: str, brake: float, max_calls: int | N
 
 async def _audit_all(settings: Settings, *, repair: bool, prefix: str, brake: float, max_calls: int | None) -> list[Audit]:
     audits: list[Audit] = []
-    async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
+    async with (
+        wiring.classifier(settings) as classifier,
+        wiring.store(settings) as store,
+        wiring.publishing(settings, store) as index,
+    ):
         guarded = max_calls or (settings.guard_calls if classifier.price else None)
         with stoppable() as stop:
             for opener in wiring.sources(settings):

@@ -166,7 +166,11 @@ async def _over_sources(settings: Settings, job: Job, bounds: Bounds) -> list[Re
     end = None if bounds.seconds is None else loop.time() + bounds.seconds
     reports: list[Report] = []
     with stoppable() as stop:
-        async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
+        async with (
+            wiring.classifier(settings) as classifier,
+            wiring.store(settings) as store,
+            wiring.publishing(settings, store) as index,
+        ):
             bounds.check(classifier.price)
             for opener in wiring.sources(settings):
                 async with opener as source, wiring.sole(settings, f"{job.name}|{source.key}") as sole:

@@ -77,7 +77,7 @@ def _print(record: Record, *, as_json: bool) -> None:
 
 async def _correct(settings: Settings, name: str, words: list[Word]) -> Record:
     rules = taxonomy.load(settings.taxonomy)
-    async with wiring.store(settings) as store, wiring.index(settings) as index:
+    async with wiring.store(settings) as store, wiring.publishing(settings, store) as index:
         ids = [blob_id(key, name) for key in await wiring.keys(settings)]
         known = [one for one in ids if one in await store.look_up(ids)]
         if len(known) != 1:

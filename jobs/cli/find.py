@@ -79,7 +79,7 @@ def _query(text: str, filters: dict[str, object]) -> Query:
 
 
 async def _search(settings: Settings, query: Query) -> Results:
-    async with wiring.index(settings, read_only=True) as index:
+    async with wiring.index(settings) as index:
         return await index.search(query)
 
 

@@ -50,7 +50,7 @@ def group_command(*, read: bool, as_json: bool) -> None:
 
 
 async def _group(settings: Settings, *, read: bool) -> tuple[Grouping, Drawn]:
-    async with wiring.sole(settings, "group"), wiring.store(settings) as store, wiring.index(settings) as index:
+    async with wiring.sole(settings, "group"), wiring.store(settings) as store, wiring.publishing(settings, store) as index:
         with stoppable() as stop:
             drawn = await _draw(settings, store, stop) if read else Drawn()
             if drawn.stopped:

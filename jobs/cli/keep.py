@@ -80,7 +80,7 @@ async def _forget(settings: Settings, name: str, source_key: str | None) -> list
     keys = await wiring.keys(settings)
     if source_key is not None and source_key not in keys:
         raise Misconfigured("forget", name, f"there is no source {source_key}", hint=f"There are: {', '.join(keys)}.")
-    async with wiring.store(settings) as store, wiring.index(settings) as index:
+    async with wiring.store(settings) as store, wiring.publishing(settings, store) as index:
         known = await store.look_up([blob_id(key, name) for key in keys])
         meant = [source_key] if source_key else [key for key in keys if blob_id(key, name) in known] or keys
         if len(meant) > 1 and known:
@@ -94,7 +94,7 @@ async def _retire(settings: Settings, older_than: timedelta, *, yes: bool) -> in
     if not yes:
         cause = f"this removes the results of all images last changed over {older_than} ago, for good"
         raise Misconfigured("forget", "", cause, hint="Export the ledger if you may want them back; then say --yes.")
-    async with wiring.store(settings) as store, wiring.index(settings) as index:
+    async with wiring.store(settings) as store, wiring.publishing(settings, store) as index:
         return await retire(areas=await wiring.areas(settings), older_than=older_than, shelf=Shelf(store, store, store, index))
 
 

@@ -17,10 +17,10 @@ from jobs.cli.progress import progress
 from jobs.cli.reports import STATUS, Stop, exit_status, guard, print_report, stoppable, together
 from jobs.model import Estimate, Report
 from jobs.plan import plan
-from jobs.ports import Classifier, Source
+from jobs.ports import Classifier, Index, Source
 from jobs.settings import Settings, load
 from jobs.sweep import sweep
-from jobs.wiring.kinds import SearchIndex, Store
+from jobs.wiring.kinds import Store
 from jobs.work import Control, Ports
 
 
@@ -84,7 +84,7 @@ class Parts:
     from_now: bool
     classifier: Classifier
     store: Store
-    index: SearchIndex
+    index: Index
     stop: Stop
     end: float | None
 
@@ -93,7 +93,11 @@ async def _sweep_all(settings: Settings, bounds: Bounds, prefix: str, *, from_no
     """Sweep the sources one after the other, within one box of time and one budget."""
     end = None if bounds.seconds is None else asyncio.get_running_loop().time() + bounds.seconds
     with stoppable() as stop:
-        async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
+        async with (
+            wiring.classifier(settings) as classifier,
+            wiring.store(settings) as store,
+            wiring.publishing(settings, store) as index,
+        ):
             bounds.check(classifier.price)
             return await _sweep_each(Parts(settings, bounds, prefix, from_now, classifier, store, index, stop, end))
 

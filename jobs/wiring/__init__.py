@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 from jobs import taxonomy
+from jobs.both import open_both
 from jobs.budget import Budget
 from jobs.cascade import Cascade, Doubt
 from jobs.errors import Misconfigured
-from jobs.ports import Classifier, Source
+from jobs.ports import Classifier, Index, Life, Source, State
 from jobs.prices import Tariff
 from jobs.run import Terms
 from jobs.settings import Settings, several
@@ -30,11 +33,13 @@ INDEXES: dict[str, Callable[..., AbstractAsyncContextManager[SearchIndex]]] = {
     "tantivy": embedded.tantivy,
     "azure-search": azure_search.azure_search,
 }
+SETTLE: dict[str, float] = {"cosmos": 5.0}
+"""Seconds until every process surely reads what another wrote to a store of this kind: with Session consistency, a moment later."""
 CREATE_INDEXES: dict[str, Callable[[Settings, str], Awaitable[str]]] = {
     "tantivy": embedded.create_tantivy,
     "azure-search": azure_search.create,
 }
-FRESH: dict[str, Opener[SearchIndex]] = {"tantivy": embedded.fresh_tantivy, "azure-search": azure_search.fresh}
+LIVES: dict[str, Opener[Life]] = {"tantivy": embedded.tantivy_life, "azure-search": azure_search.life}
 
 
 def sources(settings: Settings) -> list[AbstractAsyncContextManager[Source]]:
@@ -97,10 +102,27 @@ async def create_store(settings: Settings) -> list[str]:
     return await create(settings, location)
 
 
-def index(settings: Settings, *, read_only: bool = False) -> AbstractAsyncContextManager[SearchIndex]:
-    """Return an opener for the index, which is published to and searched."""
+def index(settings: Settings) -> AbstractAsyncContextManager[SearchIndex]:
+    """Return an opener for the index in use, to be searched and read."""
     opener, location = choose("index", settings.index, INDEXES)
-    return opener(settings, location, read_only=read_only)
+    return opener(settings, location, read_only=True)
+
+
+@asynccontextmanager
+async def publishing(settings: Settings, state: State) -> AsyncIterator[Index]:
+    """Open the index to publish to it, and to the one that is being built beside it, as `state` says."""
+    opener, location = choose("index", settings.index, INDEXES)
+    async with (
+        opener(settings, location, read_only=False) as used,
+        open_both(used, state=state, key=index_key(settings), opened=partial(_beside, settings)) as both,
+    ):
+        yield both
+
+
+@asynccontextmanager
+async def _beside(settings: Settings, name: str) -> AsyncIterator[Index]:
+    async with life(settings) as lives, lives.opened(name) as index:
+        yield index
 
 
 async def create_index(settings: Settings) -> str:
@@ -109,10 +131,21 @@ async def create_index(settings: Settings) -> str:
     return await create(settings, location)
 
 
-def fresh_index(settings: Settings) -> AbstractAsyncContextManager[SearchIndex]:
-    """Return an opener for a new, empty index that takes the place of the one in use when its body has succeeded."""
-    opener, location = choose("index", settings.index, FRESH)
+def life(settings: Settings) -> AbstractAsyncContextManager[Life]:
+    """Return an opener for what makes, exchanges and drops the indexes of this name."""
+    opener, location = choose("index", settings.index, LIVES)
     return opener(settings, location)
+
+
+def settle(settings: Settings) -> float:
+    """Return the seconds until every process reads what another wrote to the store; 0 where that is at once."""
+    return SETTLE.get(split("store", settings.store)[0], 0.0)
+
+
+def index_key(settings: Settings) -> str:
+    """Return what names the index for every process that shares it, whatever folder it was started in."""
+    kind, location = split("index", settings.index)
+    return f"{kind}:{Path(location).resolve() if kind == 'tantivy' else location.rstrip('/')}"
 
 
 @asynccontextmanager

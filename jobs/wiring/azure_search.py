@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from jobs.ports import Life
 from jobs.settings import Settings
 from jobs.wiring import embedders
 from jobs.wiring.kinds import SearchIndex
@@ -27,17 +28,17 @@ async def azure_search(settings: Settings, location: str, *, read_only: bool) ->
 
 
 @asynccontextmanager
-async def fresh(settings: Settings, location: str) -> AsyncIterator[SearchIndex]:
-    """Open a new, empty index, and let the alias lead to it when the body has succeeded."""
+async def life(settings: Settings, location: str) -> AsyncIterator[Life]:
+    """Open what makes, exchanges and drops the indexes behind an alias."""
     from jobs.adapters.azure_auth import credential  # noqa: PLC0415
-    from search.azure_index import Place, fresh_azure_search  # noqa: PLC0415
+    from search.azure_index import Place, open_azure_life  # noqa: PLC0415
 
     place = Place.parse(location)
     async with (
         credential(settings.search_key) as who,
-        fresh_azure_search(place, who, dimensions=_dimensions(settings)) as index,
+        open_azure_life(place, who, dimensions=_dimensions(settings)) as lives,
     ):
-        yield index
+        yield lives
 
 
 async def create(settings: Settings, location: str) -> str:

@@ -102,7 +102,7 @@ async def _store(settings: Settings) -> str:
 async def _index(settings: Settings) -> str:
     if (unmade := _unmade("index", settings.index)) is not None:
         return unmade
-    async with wiring.index(settings, read_only=True) as index:
+    async with wiring.index(settings) as index:
         return await said(index)
 
 

@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from jobs.choose import chooser
 from jobs.errors import LeaseHeld, Misconfigured
-from jobs.ports import Classifier, Source
+from jobs.ports import Classifier, Life, Source
 from jobs.properties import name_pattern
 from jobs.settings import Settings, several
 from jobs.wiring.kinds import SearchIndex, Store
@@ -81,17 +80,14 @@ async def create_tantivy(settings: Settings, location: str) -> str:
 
 
 @asynccontextmanager
-async def fresh_tantivy(_: Settings, location: str) -> AsyncIterator[SearchIndex]:
-    """Open a new, empty index beside the one at `location`, and put it in its place when the body has succeeded."""
-    from search.tantivy_index import open_tantivy, swap  # noqa: PLC0415
+async def tantivy_life(_: Settings, location: str) -> AsyncIterator[Life]:
+    """Yield what makes, exchanges and drops the indexes of a folder's name."""
+    try:
+        from search.tantivy_index import TantivyLife  # noqa: PLC0415
+    except ImportError as error:
+        raise Misconfigured("open", "the embedded index", str(error), hint="Install the extra `local`.") from error
 
-    path = Path(location)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{path.name}.rebuild-", dir=path.parent) as place:
-        beside = Path(place) / "index"
-        async with open_tantivy(beside) as fresh:
-            yield fresh
-        swap(beside, path)
+    yield TantivyLife(Path(location))
 
 
 @asynccontextmanager

@@ -132,7 +132,7 @@ async def parts(settings: Settings, *, hosts: tuple[str, ...] = ()) -> AsyncIter
     key = settings.gallery_key.get_secret_value() if settings.gallery_key else ""
     async with AsyncExitStack() as stack:
         store = LateStore(Late(stack, lambda: wiring.store(settings, read_only=not key)), settings)
-        index = LateIndex(Late(stack, lambda: wiring.index(settings, read_only=True)))
+        index = LateIndex(Late(stack, lambda: wiring.index(settings)))
         sources = Late(stack, lambda: _sources(settings))
 
         async def redrive(failure_class: str) -> str:
@@ -193,7 +193,11 @@ def _origins(settings: Settings) -> str:
 async def _redrive(settings: Settings, failure_class: str) -> str:
     """Try a class again in all sources, for some time and some calls; say what came of it."""
     said = []
-    async with wiring.classifier(settings) as classifier, wiring.store(settings) as store, wiring.index(settings) as index:
+    async with (
+        wiring.classifier(settings) as classifier,
+        wiring.store(settings) as store,
+        wiring.publishing(settings, store) as index,
+    ):
         for opener in wiring.sources(settings):
             async with opener as source, wiring.sole(settings, f"redrive|{source.key}") as sole:
                 ports = Ports(source, classifier, store, store, store, index)
@@ -207,7 +211,7 @@ async def _redrive(settings: Settings, failure_class: str) -> str:
 async def _correct(settings: Settings, key: str, label: str, says: Said | None) -> None:
     """Say something of a label, and publish it."""
     rules = taxonomy.load(settings.taxonomy)
-    async with wiring.store(settings) as store, wiring.index(settings) as index:
+    async with wiring.store(settings) as store, wiring.publishing(settings, store) as index:
         await correct(key=key, label=label, says=says, by="hand", taxonomy=rules, shelf=Shelf(store, store, store, index))
 
 

@@ -6,9 +6,9 @@ makes. A rebuild makes `INDEX-v2026...`, named by its time; when it is full the 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 
 from jobs.errors import Misconfigured, SweepError
 from search.azure_index.errors import MISSING
-from search.azure_index.index import AzureSearchIndex
+from search.azure_index.index import AzureSearchIndex, open_azure_search
 from search.azure_index.place import Place
 from search.azure_index.schema import checked, definition
 from search.azure_index.service import Service, opened
@@ -25,7 +25,6 @@ from search.azure_index.service import Service, opened
 PROPAGATION = 15.0
 """Seconds until every part of the service knows where an alias leads: up to ten, as the service says, and some."""
 
-Sleep = Callable[[float], Awaitable[None]]
 Credential = AzureKeyCredential | AsyncTokenCredential
 
 _log = logging.getLogger(__name__)
@@ -48,35 +47,59 @@ async def create_azure_search(place: Place, credential: Credential, *, dimension
         return f"{place} was made: an alias of {first}"
 
 
-@asynccontextmanager
-async def fresh_azure_search(
-    place: Place,
-    credential: Credential,
-    *,
-    dimensions: int | None,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    sleep: Sleep = asyncio.sleep,
-) -> AsyncIterator[AzureSearchIndex]:
-    """Make a new, empty index beside the one in use; put it in its place and delete the old when the body has succeeded.
+class AzureLife:
+    """The indexes behind one alias, by the contract of `jobs.ports.Life`."""
 
-    Raises Misconfigured where the name is that of an index and not of an alias: then it could not be replaced.
-    """
+    propagation = PROPAGATION
+
+    def __init__(self, service: Service, credential: Credential, *, dimensions: int | None, now: Callable[[], datetime]) -> None:
+        self._service = service
+        self._credential = credential
+        self._dimensions = dimensions
+        self._now = now
+
+    async def in_use(self) -> str | None:
+        """Return the index that the alias leads to."""
+        return await _alias(self._service)
+
+    async def beside(self) -> Sequence[str]:
+        """Return the indexes that are named as those that this program makes for the alias, but for the one that it leads to."""
+        used = await _alias(self._service)
+        ours = re.compile(rf"{re.escape(self._service.place.name)}-v(?:1|\d{{14}})")
+        found = await self._service.must("list", "GET", "/indexes")
+        return sorted(one["name"] for one in found["value"] if ours.fullmatch(one["name"]) and one["name"] != used)
+
+    @asynccontextmanager
+    async def opened(self, name: str) -> AsyncIterator[AzureSearchIndex]:
+        """Open one of them by its own name."""
+        place = Place(self._service.place.endpoint, name)
+        async with open_azure_search(place, self._credential, dimensions=self._dimensions) as index:
+            yield index
+
+    async def make(self) -> str:
+        """Make an index. Raises Misconfigured where the name is that of an index and not of an alias: it could not be replaced."""
+        if await _alias(self._service) is None:
+            await _no_plain_index(self._service)
+        name = f"{self._service.place.name}-v{self._now():%Y%m%d%H%M%S}"
+        await _make(self._service, name, self._dimensions)
+        return name
+
+    async def switch(self, name: str) -> None:
+        """Let the alias lead to this one."""
+        await _point(self._service, name)
+
+    async def drop(self, name: str) -> None:
+        """Delete an index; the service refuses to delete one that an alias leads to."""
+        await _drop(self._service, name)
+
+
+@asynccontextmanager
+async def open_azure_life(
+    place: Place, credential: Credential, *, dimensions: int | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[AzureLife]:
+    """Open the connections to the service of an alias; asks nothing of it yet."""
     async with opened(place, credential) as service:
-        old = await _alias(service)
-        if old is None:
-            await _no_plain_index(service)
-        name = f"{place.name}-v{now():%Y%m%d%H%M%S}"
-        await _make(service, name, dimensions)
-        try:
-            async with opened(Place(place.endpoint, name), credential) as fresh:
-                yield AzureSearchIndex(fresh, dimensions=dimensions)
-            await _point(service, name)
-        except BaseException:
-            await _drop(service, name)
-            raise
-        if old is not None and old != name:
-            await sleep(PROPAGATION)
-            await _drop(service, old)
+        yield AzureLife(service, credential, dimensions=dimensions, now=now)
 
 
 async def _alias(service: Service) -> str | None:
@@ -98,7 +121,7 @@ async def _make(service: Service, name: str, dimensions: int | None) -> None:
 
 async def _point(service: Service, name: str) -> None:
     alias = service.place.name
-    await service.must("create", "PUT", f"/aliases('{alias}')", {"name": alias, "indexes": [name]})
+    await service.must("switch", "PUT", f"/aliases('{alias}')", {"name": alias, "indexes": [name]})
 
 
 async def _drop(service: Service, name: str) -> None:

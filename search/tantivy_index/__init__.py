@@ -1,6 +1,6 @@
 """The embedded index: Tantivy in a folder."""
 
-from search.tantivy_index.files import swap
 from search.tantivy_index.index import TantivyIndex, open_tantivy
+from search.tantivy_index.life import TantivyLife, swap
 
-__all__ = ["TantivyIndex", "open_tantivy", "swap"]
+__all__ = ["TantivyIndex", "TantivyLife", "open_tantivy", "swap"]

@@ -18,7 +18,7 @@ from search.tantivy_index.schema import VERSION, schema
 HEAP = 100_000_000
 """Bytes that one batch may take in memory before it spills into segments that have to be merged; small ones take what they need."""
 
-_MARK = "imagesweep.json"
+MARK = "imagesweep.json"
 _FULL = tuple(f"(os error {code})" for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _REBUILD = "rebuild it: imagesweep index rebuild"
 
@@ -30,14 +30,14 @@ class Busy(Exception):
     """Another process is writing, or was until now: try again."""
 
 
-def opened(path: Path, *, read_only: bool) -> Index:
-    """Open the index, made anew where there is none; searchers of it move on when it is told to reload."""
+def opened(path: Path, *, read_only: bool, make: bool = True) -> Index:
+    """Open the index, made anew where there is none and one is to be made; searchers of it move on when it is told to reload."""
     with translated("open", path):
-        if not _present(path):
-            if read_only:
+        if not present(path):
+            if read_only or not make:
                 raise Misconfigured("open", str(path), "nothing has been indexed yet", hint="Run `imagesweep sweep`.")
-            _create(path)
-        _check(path)
+            create(path)
+        check(path)
         index = Index.open(str(path))
         index.config_reader(reload_policy="manual")
         index.reload()
@@ -72,19 +72,27 @@ def stamp(path: Path) -> Stamp:
     return tuple(_stat(path / name) for name in ("meta.json", ".managed.json"))
 
 
-def swap(fresh: Path, path: Path) -> None:
-    """Put a freshly built index in the place of another, which is deleted, however damaged; both are closed, or read only.
+@contextmanager
+def still(path: Path) -> Iterator[None]:
+    """Keep every writer out of an index, whatever process it is in; raise Busy while one is at it."""
+    with translated("lock", path):
+        writer = _writer(path)
+    try:
+        yield
+    finally:
+        with suppress(Exception):
+            writer.wait_merging_threads()
 
-    Raises Misconfigured where there is something else in that place.
-    """
-    _check(fresh)
-    if _present(path) and not (path / _MARK).exists():
-        raise Misconfigured("rebuild", str(path), "there is something else in this place", hint="Choose another folder.")
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
-    if path.exists():
-        path.rename(old / "index")
-    fresh.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+
+def named(path: Path) -> str | None:
+    """Return the name of the index in a folder: empty where none was given to it, or it is damaged; None where there is none."""
+    if not present(path):
+        return None
+    try:
+        mark = json.loads((path / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(mark.get("name") or "") if isinstance(mark, dict) else ""
 
 
 @contextmanager
@@ -111,34 +119,35 @@ def _failed(operation: str, path: Path, cause: str) -> StorageFailed:
     return StorageFailed(operation, str(path), f"the index is damaged or cannot be read: {cause}", hint=hint)
 
 
-def _present(path: Path) -> bool:
+def present(path: Path) -> bool:
+    """Say whether there is anything at all in a place."""
     return path.exists() and (not path.is_dir() or any(path.iterdir()))
 
 
-def _create(path: Path) -> None:
+def create(path: Path, name: str = "") -> None:
     """Make an empty index beside its place and move it there whole, so that no process ever sees a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name.lstrip('.')}.new-", dir=path.parent))
     try:
         Index(schema(), str(fresh), reuse=False)
-        (fresh / _MARK).write_text(json.dumps({"schema": VERSION}), encoding="utf-8")
+        (fresh / MARK).write_text(json.dumps({"schema": VERSION} | ({"name": name} if name else {})), encoding="utf-8")
         fresh.chmod(0o755)
         with suppress(FileNotFoundError):
             path.rmdir()
         fresh.rename(path)
     except OSError:
-        if not _present(path):
+        if not present(path):
             raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _check(path: Path) -> None:
+def check(path: Path) -> None:
     """Raise Misconfigured where the folder holds no index of ours, or one of another version."""
     if not path.is_dir():
         raise Misconfigured("open", str(path), "this is a file", hint="An index is a folder: choose another name.")
     try:
-        mark = json.loads((path / _MARK).read_text(encoding="utf-8"))
+        mark = json.loads((path / MARK).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise Misconfigured("open", str(path), "there is something else in this folder", hint="Choose another.") from error
     found = mark.get("schema") if isinstance(mark, dict) else None

@@ -150,16 +150,17 @@ async def open_tantivy(
     path: Path,
     *,
     read_only: bool = False,
+    make: bool = True,
     patience: float = PATIENCE,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[TantivyIndex]:
-    """Open the index in a folder, made anew where there is none unless `read_only`.
+    """Open the index in a folder, made anew where there is none unless `read_only`, or not to `make` one.
 
     Raises Misconfigured where there is nothing to read, something else, or an index of another version; StorageFailed where
     it is damaged. `patience` is how many seconds a write waits for another process.
     """
-    opening = await asyncio.to_thread(opened, path, read_only=read_only)
+    opening = await asyncio.to_thread(opened, path, read_only=read_only, make=make)
     index = TantivyIndex(path, opening, read_only=read_only, patience=patience, clock=clock, sleep=sleep)
     try:
         yield index

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.errors import Conflict
-from jobs.model import Checkpoint, Lease, Leg, OpenPage, Report, Round, Scan
+from jobs.model import Checkpoint, Lease, Leg, OpenPage, Rebuild, Report, Round, Scan
 from jobs.ports import Document
 from tests.conftest import Run
 from tests.contract.conftest import Store
@@ -20,6 +20,7 @@ DOCUMENTS: list[Document] = [
     OpenPage("me", ("id1", "id2")),
     Report("run", "sweep", "folder:/photos", "complete", NOON, listed=3, classified=3, seconds=1.5, watermark=NOON),
     Round("all-1", "running", NOON, NOON, NOON, (Leg("folder:/a", NOON, report=Report("r", "sweep", "s", "stopped", NOON)),), 2),
+    Rebuild("images-v20260102030405", "run", NOON, NOON, "comparing", 3, 9, "the disk is full"),
 ]
 
 

@@ -38,6 +38,16 @@ REQUIRED = frozenset(
         "deletion reached the index",
         "answer reused",
         "page taken over",
+        "published to both",
+        "led to the former index",
+        "rebuild switched",
+        "rebuild failed",
+        "rebuild killed",
+        "rebuild repaired",
+        "rebuild cleared up",
+        "rebuild brought another to its end",
+        "rebuild LeaseHeld",
+        "rebuild LeaseLost",
     }
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ class Vault(MemoryStore):
     `claims` are the names and the contents that were ever claimed, by run.
     """
 
-    def __init__(self, loop: VirtualLoop, shop: Shop, index: Shelf, hazards: Counter[str]) -> None:
+    def __init__(self, loop: VirtualLoop, shop: Shop, index: Callable[[], Shelf], hazards: Counter[str]) -> None:
         super().__init__(loop.now)
         self.alone = True
         self.broken: list[str] = []
@@ -77,7 +77,7 @@ class Vault(MemoryStore):
         await super().remove(kind, key, version)
         if self.alone and found and isinstance(found[0], OpenPage):
             with self.noting():
-                invariants.index_shows_what_is_not_open(self, self._index, found[0].ids)
+                invariants.index_shows_what_is_not_open(self, self._index(), found[0].ids)
 
     @property
     def time(self) -> datetime:

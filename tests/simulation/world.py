@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -24,6 +25,7 @@ from jobs.run import Terms
 from jobs.sweep import sweep
 from jobs.work import Control, Ports
 from tests.simulation import invariants
+from tests.simulation.builder import Builder
 from tests.simulation.catalog import Catalog
 from tests.simulation.invariants import Violation
 from tests.simulation.loop import VirtualLoop
@@ -64,13 +66,19 @@ class World:
         self.loop = VirtualLoop()
         self.hazards: Counter[str] = Counter()
         self.shop = Shop(self.loop, self.random, self.hazards)
-        self.index = Shelf(self.hazards)
-        self.store = Vault(self.loop, self.shop, self.index, self.hazards)
+        self.builder = Builder(seed, self.hazards)
+        self._shelf = Shelf(self.hazards)
+        self.store = Vault(self.loop, self.shop, lambda: self.index, self.hazards)
         self.service = Service(CONCURRENCY, self.hazards)
         self.catalog = Catalog(seed, self.hazards)
         self.worker_skew = self.random.uniform(-1800, 1800)
         self.bound = 0
         self.busy = True
+
+    @property
+    def index(self) -> Shelf:
+        """The index in use."""
+        return self.builder.index if self.builder.builds else self._shelf
 
     async def live(self) -> None:
         """Let people and processes loose, then let the world quieten down, and check it."""
@@ -81,14 +89,18 @@ class World:
                 self.shop.put(self.shop.name(), data, modified=self.loop.now() - age)
         people = asyncio.create_task(self._people())
         whims = asyncio.create_task(self.catalog.live())
+        building = asyncio.create_task(self.builder.live(self.store, lambda: self.busy))
         for number in range(self.random.randrange(2, 5)):
             await self._some_jobs(number)
             await asyncio.sleep(self.random.uniform(0, 300))
         self.busy = False
         whims.cancel()
         await people
+        await building
         await self._quieten()
         self._check()
+        await self.builder.finish(self.store)
+        invariants.index_shows_the_store(self.store, self.index)
 
     async def _some_jobs(self, number: int) -> None:
         """Start one job, or a second one beside it: at once, in its midst, or a sweep when a frozen one has lost its lease."""
@@ -162,7 +174,8 @@ class World:
         seconds = None if calm else self.random.choice([None, None, 2.0, 10.0])
         try:
             terms = replace(TERMS, taxonomy=self.catalog.taxonomy)
-            report = await JOBS[job](self._ports(process), terms, Control(seconds=seconds, run_id=process.name))
+            async with self._ports(process) as ports:
+                report = await JOBS[job](ports, terms, Control(seconds=seconds, run_id=process.name))
         except LeaseHeld:
             self.hazards["lease held by another"] += 1
             return None
@@ -178,13 +191,18 @@ class World:
         self._account(job, process, report)
         return report
 
-    def _ports(self, process: Process) -> Ports:
+    @asynccontextmanager
+    async def _ports(self, process: Process) -> AsyncIterator[Ports]:
         def wire(port: Any, kind: str) -> Any:
             return Wire(port, process, lambda method, _: f"{kind} {method}".strip())
 
         store: Any = Wire(self.store, process, lambda method, args: _store_name(process, method, args))
         till: Any = Covered(wire(Till(self.service.model, self.service), ""), process, self.store)
-        return Ports(wire(self.shop, "source"), till, store, store, store, wire(self.index, "index"))
+        if not self.builder.builds:
+            yield Ports(wire(self.shop, "source"), till, store, store, store, wire(self.index, "index"))
+            return
+        async with self.builder.publishing(process, store) as index:
+            yield Ports(wire(self.shop, "source"), till, store, store, store, index)
 
     def _bury(self, before: int) -> None:
         self.bound += min(CONCURRENCY + WRITE_BUFFER, sum(self.service.paid.values()) - before)
@@ -206,6 +224,7 @@ class World:
     async def _quieten(self) -> None:
         """Mend the circumstances, then sweep and audit without faults until nothing is left to do."""
         self.service.mood, self.index.picky = "well", False
+        self.builder.calm()
         self.shop.lock(locked=False)
         for number in range(14):
             await asyncio.sleep(90_000)

@@ -126,7 +126,8 @@ class SearchService:
                 raise Refused(404, f"No index with the name '{name}' was found")
             return Response(status_code=204)
         if method == "GET":
-            return answered(self._index(name).definition)
+            found = self._index(name).definition if name else {"value": [one.definition for one in self.indexes.values()]}
+            return answered(found)
         definition = read(body, request)
         prefers(request)
         if definition.get("name") != name:
@@ -258,6 +259,7 @@ def app(service: SearchService) -> App:
         route("/indexes('{name}')/docs/$count", "count"),
         route("/indexes('{name}')/docs('{key}')", "document"),
         route("/indexes('{name}')", "index"),
+        route("/indexes", "index"),
         route("/aliases('{name}')", "alias"),
         Route("/_control", service.control, methods=["POST"]),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -15,7 +15,7 @@ from azure.core.credentials import AccessToken, AzureKeyCredential
 from jobs.errors import Misconfigured, StorageFailed, SweepError, Transient
 from jobs.model import Record
 from jobs.retry import Policy
-from search.azure_index import AzureSearchIndex, Place, create_azure_search, fresh_azure_search, open_azure_search
+from search.azure_index import AzureLife, AzureSearchIndex, Place, create_azure_search, open_azure_life, open_azure_search
 from search.azure_index.batches import batches
 from search.azure_index.schema import SCHEMA
 from search.azure_index.service import opened
@@ -261,43 +261,34 @@ def test_creating_goes_on_where_it_was_killed(place: Place, service: SearchServi
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def fresh(place: Place, waits: Waits) -> AbstractAsyncContextManager[AzureSearchIndex]:
-    return fresh_azure_search(place, ADMIN, dimensions=2, now=lambda: NOW, sleep=waits)
+def life(place: Place) -> AbstractAsyncContextManager[AzureLife]:
+    return open_azure_life(place, ADMIN, dimensions=2, now=lambda: NOW)
 
 
-def test_a_rebuilt_index_takes_the_place_of_the_old_one(place: Place, service: SearchService, waits: Waits, run: Run) -> None:
+def test_an_alias_moves_and_the_old_index_is_deleted_by_its_name(place: Place, service: SearchService, run: Run) -> None:
     run(create_azure_search(place, ADMIN, dimensions=2))
-    with entered(run, open_azure_search(place, ADMIN)) as index:
-        run(index.publish([A, B]))
-        with entered(run, fresh(place, waits)) as new:
-            run(new.publish([C]))
-            assert run(index.search(Query())).count == 2
-        assert [hit.name for hit in run(index.search(Query())).hits] == ["c"]
-    assert set(service.indexes) == {"images-v20260102030405"}
-    assert waits.seconds == [15.0]
+    for other in ("images-v1-of-another", "images-video-v1"):
+        run(create_azure_search(Place(place.endpoint, other), ADMIN, dimensions=2))
+    with entered(run, life(place)) as indexes:
+        assert run(indexes.make()) == "images-v20260102030405"
+        assert run(indexes.beside()) == ["images-v20260102030405"]
+        run(indexes.switch("images-v20260102030405"))
+        assert service.aliases["images"] == "images-v20260102030405"
+        assert run(indexes.beside()) == ["images-v1"]
+        run(indexes.drop("images-v1"))
+        run(indexes.drop("images-v20260102030405"))
+        assert run(indexes.in_use()) == "images-v20260102030405"
+        assert indexes.propagation == 15.0
+    assert set(service.indexes) == {"images-v20260102030405", "images-v1-of-another-v1", "images-video-v1-v1"}
 
 
-def test_a_rebuild_that_fails_leaves_the_old_one(place: Place, service: SearchService, waits: Waits, run: Run) -> None:
-    run(create_azure_search(place, ADMIN, dimensions=2))
-
-    async def fail() -> None:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(fresh(place, waits))
-            raise StorageFailed("read", "store", "it broke")
-
-    with pytest.raises(StorageFailed, match="it broke"):
-        run(fail())
-    assert (set(service.indexes), service.aliases) == ({"images-v1"}, {"images": "images-v1"})
-
-
-def test_an_index_without_an_alias_is_not_replaced(place: Place, service: SearchService, waits: Waits, run: Run) -> None:
+def test_an_index_without_an_alias_is_not_replaced(place: Place, service: SearchService, run: Run) -> None:
     run(create_azure_search(place, ADMIN, dimensions=2))
     service.indexes = {"images": service.indexes["images-v1"]}
     service.aliases = {}
     assert "without an alias" in run(create_azure_search(place, ADMIN, dimensions=2))
-    error = raises(run, fresh(place, waits))
-    assert isinstance(error, Misconfigured)
-    assert "not of an alias" in str(error)
+    with entered(run, life(place)) as indexes, pytest.raises(Misconfigured, match="not of an alias"):
+        run(indexes.make())
     assert set(service.indexes) == {"images"}
 
 

@@ -1,0 +1,114 @@
+"""Folders that change places: at once, in a moment in which nobody writes, and what is left when that is not so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import Misconfigured, StorageFailed, Transient
+from search.query import Query
+from search.tantivy_index import TantivyLife, life, open_tantivy, swap
+from search.tantivy_index.files import Busy, create, still
+from tests.conftest import Run
+from tests.pictures import picture
+
+
+@pytest.fixture
+def path(tmp_path: Path, run: Run) -> Path:
+    """The folder of an index with one document."""
+    run(publish(tmp_path / "index", "old.jpg"))
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def beside(tmp_path: Path, run: Run) -> Path:
+    """The folder of another."""
+    run(publish(tmp_path / ".index.rebuild-1", "new.jpg"))
+    return tmp_path / ".index.rebuild-1"
+
+
+async def publish(path: Path, name: str) -> None:
+    async with open_tantivy(path) as index:
+        await index.publish([picture(name)])
+
+
+async def found(path: Path) -> Sequence[str]:
+    async with open_tantivy(path, read_only=True) as index:
+        return [hit.name for hit in (await index.search(Query())).hits]
+
+
+def test_two_folders_change_places(path: Path, beside: Path, run: Run) -> None:
+    swap(beside, path)
+    assert (run(found(path)), run(found(beside))) == (["new.jpg"], ["old.jpg"])
+
+
+def test_two_folders_change_places_also_where_the_system_cannot_do_it_at_once(
+    path: Path, beside: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(life, "_at_once", lambda *_: False)
+    swap(beside, path)
+    assert (run(found(path)), run(found(beside))) == (["new.jpg"], ["old.jpg"])
+    assert sorted(one.name for one in path.parent.iterdir()) == [".index.rebuild-1", "index"]
+
+
+@pytest.mark.parametrize("written", ["index", ".index.rebuild-1"])
+def test_nothing_changes_places_while_somebody_writes(path: Path, beside: Path, run: Run, written: str) -> None:
+    with still(path.parent / written), pytest.raises(Busy):
+        swap(beside, path)
+    assert run(found(path)) == ["old.jpg"]
+    swap(beside, path)
+    assert run(found(path)) == ["new.jpg"]
+
+
+def test_a_switch_waits_for_writers_and_at_last_says_so(path: Path, beside: Path, run: Run) -> None:
+    now = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    assert beside.exists()
+    with still(path), pytest.raises(Transient, match="300 seconds"):
+        run(TantivyLife(path, clock=lambda: now[0], sleep=sleep).switch("rebuild-1"))
+    assert run(found(path)) == ["old.jpg"]
+
+
+def test_searches_never_miss_the_index_while_folders_change_places(path: Path, beside: Path, run: Run) -> None:
+    async def both() -> None:
+        async with open_tantivy(path, read_only=True) as reader, asyncio.TaskGroup() as group:
+            swapping = group.create_task(asyncio.to_thread(lambda: [swap(beside, path) for _ in range(40)]))
+            while not swapping.done():
+                assert [hit.name for hit in (await reader.search(Query())).hits] in (["old.jpg"], ["new.jpg"])
+
+    run(both())
+
+
+def test_something_else_in_the_place_is_left_alone(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"")
+    with pytest.raises(Misconfigured, match="something else"):
+        run(TantivyLife(tmp_path / "photos").make())
+    assert [one.name for one in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_damaged_index_is_replaced_and_a_damaged_new_one_takes_no_place(path: Path, beside: Path, run: Run) -> None:
+    (path / "meta.json").write_text("garbage")
+    swap(beside, path)
+    assert run(found(path)) == ["new.jpg"]
+    with pytest.raises(StorageFailed):
+        swap(beside, path)
+    assert run(found(path)) == ["new.jpg"]
+
+
+def test_what_was_left_in_folders_beside_is_found_and_dropped(path: Path, beside: Path, run: Run) -> None:
+    create(path.parent / ".index.old-12", "")
+    (path.parent / ".index.rebuild-x" / "index").mkdir(parents=True)  # as an earlier version left it
+    (path.parent / ".indexes.rebuild-1").mkdir()
+    indexes = TantivyLife(path)
+    assert run(indexes.beside()) == ["old-12", beside.name.removeprefix(".index."), "rebuild-x"]
+    for name in run(indexes.beside()):
+        run(indexes.drop(name))
+    assert sorted(one.name for one in path.parent.iterdir()) == [".indexes.rebuild-1", "index"]
+    assert run(found(path)) == ["old.jpg"]
