@@ -28,7 +28,7 @@ from jobs.decide import KEEPSAKES
 from jobs.errors import Rejected, Transient
 from jobs.hashes import PREFIX
 from jobs.model import Analysis, Facts, Image, Lease, Limits, OpenPage, Outcome, Record, Scan, Tag
-from jobs.ports import Classifier
+from jobs.ports import Classifier, State
 from jobs.settings import Settings
 from jobs.steps import Done, Door, Ready, Step
 
@@ -212,7 +212,7 @@ def _phase_of_write(records: Sequence[Record]) -> str:
 def install(fate: Fate, line: Line) -> None:
     """Put the counted classifiers and the watched adapters in the places of the real ones."""
     wires = cast("Any", wiring)
-    real_store, real_index, real_vision = wiring.store, wiring.index, wiring.CLASSIFIERS["azure-vision"]
+    real_store, real_publishing, real_vision = wiring.store, wiring.publishing, wiring.CLASSIFIERS["azure-vision"]
 
     @asynccontextmanager
     async def counted(_: Settings, __: str) -> AsyncIterator[Classifier]:
@@ -230,12 +230,12 @@ def install(fate: Fate, line: Line) -> None:
             yield Watched(real, fate, line)
 
     @asynccontextmanager
-    async def index(settings: Settings) -> AsyncIterator[Any]:
-        async with real_index(settings) as real:
+    async def publishing(settings: Settings, state: State) -> AsyncIterator[Any]:
+        async with real_publishing(settings, state) as real:
             yield Watched(real, fate, line)
 
     wiring.CLASSIFIERS.update({"counted": counted, "azure-vision": vision})
-    wires.store, wires.index = store, index
+    wires.store, wires.publishing = store, publishing
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
