@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape, unescape
 
 import pytest
 
+from search.azure_index.schema import SCHEMA
 from tests.acceptance.azure_world import IMAGES, World, png, world
 from tests.acceptance.conftest import Answer, Desk
 from tests.servers.proxy import Answer as Said
@@ -169,7 +170,7 @@ def test_one_thing_wrong(world: World, desk: Desk, name: str) -> None:
     world.settings = right
     world.eyes.terms.always, world.eyes.terms.captions = None, True
     for index in world.index.indexes.values():
-        index.definition["description"] = index.definition["description"].replace("schema 1", "schema 2")
+        index.definition["description"] = index.definition["description"].replace("schema 1", f"schema {SCHEMA}")
     mended = _swept(world)
     assert (mended.status, mended.json["dead"], mended.json["deferred"]) == (0, 0, 0), mended
     assert world.run("search", "--json").json["count"] == len(IMAGES)
