@@ -31,6 +31,7 @@ REQUIRED = frozenset(
         "sweep stopped",
         "sweep partial",
         "sweep failed",
+        "night in slices",
         "audit with repair",
         "audit without repair",
         "archived blob deferred",

@@ -26,6 +26,7 @@ class Fate:
     fail_before: float = 0.0
     fail_after: float = 0.0
     slow: float = 0.0
+    latency: float = 0.05
     crash_at: int | None = None
     freeze_at: int | None = None
     freeze_for: float = 0.0
@@ -47,7 +48,8 @@ class Process:
     async def before(self, what: str) -> None:
         """Come to a call: latency, freezing, crashing, failing before the effect."""
         self.step += 1
-        latency = self.random.expovariate(20) if self.random.random() >= self.fate.slow else self.random.uniform(5, 40)
+        quick = self.random.random() >= self.fate.slow
+        latency = self.random.expovariate(1 / self.fate.latency) if quick else self.random.uniform(5, 40)
         await asyncio.sleep(latency)
         if self.step == self.fate.freeze_at:
             self.frozen = asyncio.get_running_loop().time() + self.fate.freeze_for
@@ -66,7 +68,7 @@ class Process:
         if self.step == self.fate.crash_at:
             self._die(f"crash after {what}")
         if self.random.random() < 0.3:
-            await asyncio.sleep(self.random.expovariate(20))
+            await asyncio.sleep(self.random.expovariate(1 / self.fate.latency))
         await self._thaw()
         self._live()
         if self.random.random() < self.fate.fail_after:

@@ -23,11 +23,12 @@ ENDED = datetime.min.replace(tzinfo=UTC)
 class Vault(MemoryStore):
     """Holds what the jobs write. `alone` says that at most one job runs; `broken` keeps what was violated, whoever caught it.
 
-    `claims` are the names and the contents that were ever claimed, by run.
+    `claims` are the names and the contents that were ever claimed, by run. A `coarse` clock tells whole seconds.
     """
 
     def __init__(self, loop: VirtualLoop, shop: Shop, index: Callable[[], Shelf], hazards: Counter[str]) -> None:
-        super().__init__(loop.now)
+        super().__init__(lambda: loop.now().replace(microsecond=0) if self.coarse else loop.now())
+        self.coarse = False
         self.alone = True
         self.broken: list[str] = []
         self.called = 0

@@ -34,6 +34,8 @@ from tests.simulation.shop import Service, Shelf, Shop, Till
 from tests.simulation.vault import Vault
 
 CONCURRENCY = 4
+SLICES = 200
+"""Slices that a night may take."""
 WRITE_BUFFER = 3
 TERMS = Terms(
     concurrency=CONCURRENCY, write_buffer=WRITE_BUFFER, linger=0.2, call_seconds=50, lease_seconds=120, attempts=8,
@@ -63,6 +65,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.nights = random.Random(f"night {seed}")
         self.loop = VirtualLoop()
         self.hazards: Counter[str] = Counter()
         self.shop = Shop(self.loop, self.random, self.hazards)
@@ -101,6 +104,7 @@ class World:
         self._check()
         await self.builder.finish(self.store)
         invariants.index_shows_the_store(self.store, self.index)
+        await self._night()
 
     async def _some_jobs(self, number: int) -> None:
         """Start one job, or a second one beside it: at once, in its midst, or a sweep when a frozen one has lost its lease."""
@@ -167,11 +171,14 @@ class World:
             fate.freeze_at, fate.freeze_for = self.random.randrange(1, 90), self.random.choice([20.0, 150.0, 400.0])
         return Process(name, self.random, self.hazards, fate)
 
-    async def _start(self, job: str, process: Process, *, calm: bool = False, delay: float = 0.0) -> Report | None:
-        """Run a production job as a process; None when it died, or could not begin."""
+    async def _start(
+        self, job: str, process: Process, *, calm: bool = False, delay: float = 0.0, seconds: float | None = None
+    ) -> Report | None:
+        """Run a production job as a process, in a slice of `seconds` or of any length; None when it died, or could not begin."""
         await asyncio.sleep(delay)
         before = sum(self.service.paid.values())
-        seconds = None if calm else self.random.choice([None, None, 2.0, 10.0])
+        if seconds is None:
+            seconds = None if calm else self.random.choice([None, None, 2.0, 10.0])
         try:
             terms = replace(TERMS, taxonomy=self.catalog.taxonomy)
             async with self._ports(process) as ports:
@@ -242,6 +249,21 @@ class World:
             if not waiting and scan and scan.watermark and scan.checkpoint is None and number >= 1:
                 return
         raise Violation("fourteen calm sweeps did not settle everything")
+
+    async def _night(self) -> None:
+        """Sweep what is new in slices, one right after the other, by a clock of whole seconds: the last leaves nothing behind."""
+        self.store.coarse = True
+        for number in range(self.nights.randrange(4, 30)):
+            self.shop.put(f"night/{number:02}.jpg", b"img" + self.nights.randbytes(8))
+        latency, seconds = self.nights.choice([(0.05, 2.0), (0.05, 8.0), (0.001, 0.2), (0.001, 0.7), (0.001, 2.0)])
+        for number in range(SLICES):
+            process = Process(f"night.{number}", self.nights, self.hazards, Fate(latency=latency))
+            report = await self._start("sweep", process, seconds=seconds)
+            if report is not None and report.status == "complete":
+                self.hazards["night in slices"] += number
+                invariants.nothing_was_given_back(self.store)
+                return
+        raise Violation(f"{SLICES} slices of {seconds:g} s did not settle what is new: {report and report.message}")
 
     async def _calm(self, job: str, number: int) -> None:
         report = await self._start(job, Process(f"calm.{job}.{number}", self.random, self.hazards), calm=True)

@@ -176,4 +176,12 @@ NOTHING_LOST = (
         says="read while archived",
         seeds=range(104, 105),
     ),
+    Defect(
+        name="due at once, by a clock that is taken for exact",
+        promise=LOST,
+        file="jobs/decide.py",
+        edits=(("GRAIN = timedelta(seconds=2)", "GRAIN = timedelta(0)"),),
+        says="a sweep called itself complete, and left",
+        seeds=range(53, 54),
+    ),
 )
