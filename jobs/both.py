@@ -70,6 +70,8 @@ class Both:
             try:
                 fresh = await write(await self._beside(found[0].fresh))
             except SweepError as error:
+                if not isinstance(error, Transient):
+                    self._fresh = None  # embedded, what was opened by its name is the former one after the switch
                 await write(self._index)
                 await self._blame(found[0], error)
             else:

@@ -274,7 +274,10 @@ class Generations(Protocol):
         ...
 
     def opened(self, name: str) -> AbstractAsyncContextManager[Index]:
-        """Open one of those beside, to write to it; never makes one. Raises Misconfigured where there is none of this name."""
+        """Open one of those beside, or the one in use by its name, to write to it; never makes one.
+
+        Raises Misconfigured where there is none of this name.
+        """
         ...
 
 

@@ -61,8 +61,9 @@ class TantivyLife:
 
     @asynccontextmanager
     async def opened(self, name: str) -> AsyncIterator[TantivyIndex]:
-        """Open the one in the folder of this name."""
-        async with open_tantivy(_folder(self._path, name), make=False) as index:
+        """Open the one of this name: in the folder of the name, or in the place once it has taken it."""
+        taken = await self.in_use() == name
+        async with open_tantivy(self._path if taken else _folder(self._path, name), make=False) as index:
             yield index
 
     async def make(self) -> str:
