@@ -304,7 +304,10 @@ class Succession(Protocol):
         ...
 
     async def drop(self, name: str) -> None:
-        """Delete one of those beside, to the last of it; absent is fine. What is in use is never deleted."""
+        """Delete one of those beside, to the last of it; absent is fine. What is in use is never deleted.
+
+        Raises a SweepError when it cannot be deleted; then it is there still.
+        """
         ...
 
 

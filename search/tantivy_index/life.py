@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import os
 import secrets
 import shutil
@@ -29,8 +28,6 @@ _NEW, _OLD = "rebuild-", "old-"
 _SHORTEST, _LONGEST = 0.01, 0.25
 _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
-
-_log = logging.getLogger(__name__)
 
 
 class TantivyLife:
@@ -165,5 +162,5 @@ def _drop(path: Path, name: str) -> None:
         shutil.rmtree(folder)
     except FileNotFoundError:
         return
-    except OSError as error:  # what cannot be deleted is found and tried again by the next rebuild
-        _log.warning("index.left", extra={"index": str(folder), "cause": str(error)})
+    except OSError as error:
+        raise StorageFailed("delete", str(folder), error.strerror or str(error), hint="Delete this folder by hand.") from error
