@@ -266,6 +266,21 @@ def test_it_stops_when_it_is_asked_to_and_goes_on_later(shop: Shop) -> None:
     assert grouping(shop).changed == 3
 
 
+def test_it_stops_before_it_compares_and_while_it_does(shop: Shop) -> None:
+    asked: list[int] = []
+
+    async def never(_: Callable[[Pictures], Firsts], __: Pictures) -> Firsts:
+        raise AssertionError("there was no time left for it")
+
+    def stopped() -> bool:
+        asked.append(len(asked))
+        return len(asked) > 1
+
+    assert grouping(shop, stopped=lambda: True, aside=never) == Grouping(stopped=True)
+    assert grouping(shop, stopped=stopped) == Grouping(stopped=True)
+    assert len(asked) == 2, "once for the batch that was read, and once for the first picture"
+
+
 class Contended(MemoryStore):
     """A store in which a takeover has every open page that a grouping writes, and is not done with it yet."""
 
