@@ -43,7 +43,7 @@ class TantivyLife:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._path = path.absolute()
+        self._path = path.resolve()  # the folder itself, not a link to it
         self._now = now
         self._clock = clock
         self._sleep = sleep
@@ -122,7 +122,11 @@ def _exchange(one: Path, other: Path) -> None:
         return
     aside = one.with_name(f".{other.name}.{_OLD}{secrets.token_hex(4)}")
     other.rename(aside)
-    one.rename(other)
+    try:
+        one.rename(other)
+    except OSError:
+        aside.rename(other)
+        raise
     aside.rename(one)
 
 

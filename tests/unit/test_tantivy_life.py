@@ -62,6 +62,23 @@ def test_two_folders_change_places_also_where_the_system_cannot_do_it_at_once(
     assert sorted(one.name for one in path.parent.iterdir()) == [".index.rebuild-1", "index"]
 
 
+def test_the_index_in_use_comes_back_where_another_cannot_take_its_place(
+    path: Path, beside: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def renamed(one: Path, other: Path) -> Path:
+        if one == beside:
+            raise OSError(5, "Input/output error")
+        return rename(one, other)
+
+    monkeypatch.setattr(life, "_at_once", lambda *_: False)
+    monkeypatch.setattr(Path, "rename", renamed)
+    with pytest.raises(StorageFailed, match="Input/output"):
+        swap(beside, path)
+    assert (run(found(path)), run(found(beside))) == (["old.jpg"], ["new.jpg"])
+
+
 @pytest.mark.parametrize("written", ["index", ".index.rebuild-1"])
 def test_nothing_changes_places_while_somebody_writes(path: Path, beside: Path, run: Run, written: str) -> None:
     with still(path.parent / written), pytest.raises(Busy):
@@ -123,6 +140,25 @@ def test_a_rebuild_that_is_killed_behind_its_switch_keeps_no_publisher_from_the_
 
     run(look())
     assert sorted(run(found(path))) == ["new.jpg", "newer.jpg"][not before :]
+
+
+def test_an_index_behind_a_link_is_replaced_for_all_who_reach_it(path: Path, run: Run) -> None:
+    link = path.parent / "elsewhere" / "link"
+    link.parent.mkdir()
+    link.symlink_to(path)
+
+    async def replaced() -> None:
+        indexes, direct = TantivyLife(link), TantivyLife(path)
+        fresh = await indexes.make()
+        assert await direct.beside() == [fresh]
+        async with direct.opened(fresh) as index:
+            await index.publish([picture("new.jpg")])
+        await indexes.switch(fresh)
+        await indexes.drop(fresh)
+
+    run(replaced())
+    assert (run(found(link)), run(found(path))) == (["new.jpg"], ["new.jpg"])
+    assert sorted(one.name for one in path.parent.iterdir()) == ["elsewhere", "index"]
 
 
 def pointing(name: str, axis: int) -> Record:
