@@ -56,8 +56,12 @@ class AzureLife:
         self._now = now
 
     async def in_use(self) -> str | None:
-        """Return the index that the alias leads to."""
-        return await _alias(self._service)
+        """Return the index that the alias leads to, or the one that has its name."""
+        name = self._service.place.name
+        used = await _alias(self._service)
+        if used is None and await self._service.look("open", f"/indexes('{name}')", unless=(MISSING,)) is not None:
+            return name
+        return used
 
     async def beside(self) -> Sequence[str]:
         """Return the indexes that are named as those that this program makes for the alias, but for the one that it leads to."""

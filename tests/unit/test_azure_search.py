@@ -305,8 +305,10 @@ def test_an_index_without_an_alias_is_not_replaced(place: Place, service: Search
     service.indexes = {"images": service.indexes["images-v1"]}
     service.aliases = {}
     assert "without an alias" in run(create_azure_search(place, ADMIN, dimensions=2))
-    with entered(run, life(place)) as indexes, pytest.raises(Misconfigured, match="not of an alias"):
-        run(indexes.make())
+    with entered(run, life(place)) as indexes:
+        assert run(indexes.in_use()) == "images"
+        with pytest.raises(Misconfigured, match="not of an alias"):
+            run(indexes.make())
     assert set(service.indexes) == {"images"}
 
 
