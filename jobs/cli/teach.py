@@ -97,12 +97,7 @@ def _category(path: Path) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise Misconfigured(
-            "teach", str(folder), error.strerror or str(error), hint="Give this user the right to read it."
-        ) from error
+    found = [path for path in _listed(folder) if path.is_dir()]
     if not found:
         raise Misconfigured("teach", str(folder), "there is no folder in it", hint="Each category is a folder of pictures.")
     return found
