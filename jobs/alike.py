@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,14 @@ _MASKS: Final = np.array(sorted({1 << one | 1 << other for one in range(16) for 
 
 _OFFSETS: Final = np.arange(_BANDS, dtype=np.int32) << 16
 _HEX = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
+
+
+_EVERY: Final = 1024
+"""Pictures between two looks at whether to stop."""
+
+
+class Stopped(Exception):
+    """It was to be stopped before it came to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,8 @@ class Pictures:
         return cls(*(np.concatenate(field) for field in fields))
 
 
-def grouped(pictures: Pictures) -> Firsts:
-    """Return the firsts of all groups that there are.
+def grouped(pictures: Pictures, *, stopped: Callable[[], bool] = lambda: False) -> Firsts:
+    """Return the firsts of all groups that there are; raises Stopped when it is to stop.
 
     Time grows with the number of pictures while most are unlike each other; bench/near.py measures it, and the memory.
     """
@@ -104,6 +112,8 @@ def grouped(pictures: Pictures) -> Firsts:
     bands = _Bands(lowest.view(np.uint16).reshape(-1, _BANDS))
     firsts = np.full(len(order), -1, dtype=np.int64)
     for at in range(len(order)):
+        if at % _EVERY == 0 and stopped():
+            raise Stopped
         if firsts[at] >= 0:
             continue
         firsts[at] = at

@@ -46,7 +46,7 @@ class Both:
         self._stack = stack
         self._turn = asyncio.Lock()
         self._fresh: tuple[str, Index] | None = None
-        self._faults = 0
+        self._faults = ("", 0)
 
     async def publish(self, records: Sequence[Record]) -> Sequence[str | None]:
         """Replace whole documents in both."""
@@ -70,11 +70,13 @@ class Both:
             try:
                 fresh = await write(await self._beside(found[0].fresh))
             except SweepError as error:
+                if not isinstance(error, Transient):
+                    self._fresh = None  # embedded, what was opened by its name is the former one after the switch
                 await write(self._index)
                 await self._blame(found[0], error)
             else:
                 used = await write(self._index)
-                self._faults = 0
+                self._faults = ("", 0)
                 return used, fresh
         raise StorageFailed("publish", self._key, "the rebuild of the index keeps changing", hint="Run it again.")
 
@@ -94,8 +96,9 @@ class Both:
         if found is None or found[0].fresh != rebuild.fresh or found[0].failed:
             return
         if isinstance(error, Transient):
-            self._faults += 1
-            if self._faults < FAULTS:
+            of, number = self._faults
+            self._faults = rebuild.fresh, number + 1 if of == rebuild.fresh else 1
+            if self._faults[1] < FAULTS:
                 raise error
         if found[0].step == "switching":  # it may be the one in use by now
             cause = f"the new index is about to take the place, and fails: {error}"
@@ -104,7 +107,7 @@ class Both:
             await self._state.put(self._key, replace(found[0], failed=f"{_who()}: {error}"), found[1])
         except Conflict:
             return
-        log.warning("rebuild.failed", extra={"index": self._key, "fresh": rebuild.fresh, "cause": str(error)})
+        log.warning("rebuild.failed", extra={"key": rebuild.fresh, "reason": str(error)})
 
 
 def _who() -> str:

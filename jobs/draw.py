@@ -19,6 +19,10 @@ STANDARD = Policy()
 Look = Callable[[Blob, bytes], Awaitable[str]]
 
 
+class Later:
+    """An image that was not begun, since it was to be stopped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """How many sketches were taken, and how many could not be: the image has changed, is gone, or cannot be decoded here."""
@@ -45,9 +49,9 @@ async def draw(
     found = Drawn()
     gate = asyncio.Semaphore(at_once)
 
-    async def one(record: Record) -> Record | SweepError | None:
+    async def one(record: Record) -> Record | SweepError | Later | None:
         async with gate:
-            return None if stopped() else await _drawn(record, lambda blob: retry(partial(source.read, blob), policy), look)
+            return Later() if stopped() else await _drawn(record, lambda blob: retry(partial(source.read, blob), policy), look)
 
     async with aclosing(ledger.scan(source.key, outcomes=(Outcome.CLASSIFIED, Outcome.REUSED))) as scan:
         async for batch in scan:
@@ -57,7 +61,8 @@ async def draw(
             stored = [record for record in await write(ledger, ready, policy) if record is not None] if ready else []
             if faults := [error for error in done if isinstance(error, SweepError)]:
                 raise faults[0]  # after what the others drew is stored
-            found = Drawn(found.drawn + len(stored), found.failed + len(todo) - len(stored))
+            later = sum(isinstance(one, Later) for one in done)
+            found = Drawn(found.drawn + len(stored), found.failed + len(todo) - len(stored) - later)
             if stopped():
                 return replace(found, stopped=True)
     return found

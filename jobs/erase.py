@@ -1,4 +1,4 @@
-"""Erase: what is to be forgotten leaves the store first, then the index, and a crash in between is mended."""
+"""Erase: what is to be forgotten, corrected or grouped changes in the store, then in the index; a crash in between is mended."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ async def errand(shelf: Shelf, policy: Policy) -> Run:
 
 
 async def erase(records: Sequence[Record], *, source: str, shelf: Shelf, run: Run) -> list[Record]:
-    """Store these records, which show nothing any more, and take their documents out of the index; return what was stored.
+    """Store these records, then make the index show them as they are, or not at all; return what was stored.
 
     A record that another process changed meanwhile loses and is left out. After a crash between store and index the next
-    sweep of the whole source, which takes over its open pages, removes the documents.
+    sweep of the whole source, which takes over its open pages, publishes them; below a prefix the next audit does.
+    Every call has an open page of its own: whoever took over the one before may not be done with it.
     """
     policy = run.terms.retry
-    key = f"{source}||{run.run_id}"  # where the sweep of this source without a prefix looks for open pages
+    key = f"{source}||{run.run_id}|{uuid.uuid4().hex}"  # where the sweep of this source without a prefix looks for open pages
     page = OpenPage(run.owner, tuple(record.id for record in records))
     opened = await put(shelf.state, key, page, None, policy)
     stored = [record for record in await write(shelf.ledger, records, policy) if record is not None]

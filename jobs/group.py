@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby, islice
 
-from jobs.alike import Change, Firsts, Pictures, changes, grouped, sketched
+from jobs.alike import Change, Firsts, Pictures, Stopped, changes, grouped, sketched
 from jobs.erase import Shelf, erase, errand
 from jobs.model import Outcome, Record, shown
 from jobs.retry import Policy, retry
@@ -54,8 +54,11 @@ async def group(
     Transient as the store and the index do.
     """
     run = await errand(shelf, policy)
-    pictures, astray, images = await _collected(sources, shelf)
-    firsts = await aside(grouped, pictures)
+    try:
+        pictures, astray, images = await _collected(sources, shelf, stopped)
+        firsts = await aside(partial(grouped, stopped=stopped), pictures)
+    except Stopped:
+        return Grouping(stopped=True)
     copies = [first for at, first in enumerate(firsts.tolist()) if first != at]
     found = Grouping(images, images - len(pictures), groups=len(set(copies)), copies=len(copies))
     for batch in _batches(chain(changes(pictures, firsts), astray)):
@@ -66,7 +69,7 @@ async def group(
     return found
 
 
-async def _collected(sources: Sequence[str], shelf: Shelf) -> tuple[Pictures, list[Change], int]:
+async def _collected(sources: Sequence[str], shelf: Shelf, stopped: Callable[[], bool]) -> tuple[Pictures, list[Change], int]:
     """Return the pictures that have sketches, what has a group and no sketch, and the number of all images that are shown."""
     some: list[Pictures] = [Pictures.of(())]
     astray: list[Change] = []
@@ -74,6 +77,8 @@ async def _collected(sources: Sequence[str], shelf: Shelf) -> tuple[Pictures, li
     for source in sources:
         async with aclosing(shelf.ledger.scan(source, outcomes=_SHOWN)) as scan:
             async for batch in scan:
+                if stopped():
+                    raise Stopped
                 seen = [record for record in batch if shown(record)]
                 images += len(seen)
                 some.append(Pictures.of([record for record in seen if sketched(record)]))

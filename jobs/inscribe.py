@@ -29,16 +29,31 @@ def inscribed(text: str, path: str, *, embedder: str, lessons: Sequence[Lesson])
     """
     eol = "\r\n" if "\r\n" in text else "\n"
     section = eol.join(_section(embedder, lessons)) + eol
-    found = _SECTION.search(text)
-    start, end = (found.start(), _end(text, found.end())) if found else (len(text), len(text))
-    begin = text[:start] if found else text.rstrip() + eol * 2
+    start, end = _place(text)
+    begin = text[:start] if start < len(text) else text.rstrip() + eol * 2
     made = begin + section + text[end:]
-    before = parse(text, path) if found is not None or _whole(text) else None
+    before = without(text, path)
     after = parse(made, path)
     if not _same(before, after, embedder, lessons):
         hint = "Put the section `examples` at the end of the file, and teach again."
         raise Misconfigured("teach", path, "the examples cannot be put into this file", hint=hint)
     return made
+
+
+def without(text: str, path: str) -> Taxonomy | None:
+    """Return what the text says beside its examples, which may be spoilt; None where it says nothing else.
+
+    Raises Misconfigured for a text that is no taxonomy.
+    """
+    start, end = _place(text)
+    rest = text[:start] + "\n" * text.count("\n", start, end) + text[end:]  # errors name their lines
+    return parse(rest, path) if _whole(rest) else None
+
+
+def _place(text: str) -> tuple[int, int]:
+    """Return where the section of the examples begins and ends, the end of the text where there is none."""
+    found = _SECTION.search(text)
+    return (found.start(), _end(text, found.end())) if found else (len(text), len(text))
 
 
 def _section(embedder: str, lessons: Sequence[Lesson]) -> Iterator[str]:

@@ -73,7 +73,7 @@ class Mark:
             self.version = await put(self._shelves.state, key, rebuild, self.version, policy)
         except Conflict as error:
             found = await retry(partial(self._shelves.state.get, Rebuild, key), policy)
-            if found is None or found[0].fresh != rebuild.fresh:
+            if found is None or found[0].fresh != rebuild.fresh or not found[0].failed:
                 raise self._lost() from error
             self.version = found[1]
             hint = "Nothing was switched. Mend it, then run `imagesweep index rebuild` again."

@@ -274,7 +274,10 @@ class Generations(Protocol):
         ...
 
     def opened(self, name: str) -> AbstractAsyncContextManager[Index]:
-        """Open one of those beside, to write to it; never makes one. Raises Misconfigured where there is none of this name."""
+        """Open one of those beside, or the one in use by its name, to write to it; never makes one.
+
+        Raises Misconfigured where there is none of this name.
+        """
         ...
 
 
@@ -301,7 +304,10 @@ class Succession(Protocol):
         ...
 
     async def drop(self, name: str) -> None:
-        """Delete one of those beside, to the last of it; absent is fine. What is in use is never deleted."""
+        """Delete one of those beside, to the last of it; absent is fine. What is in use is never deleted.
+
+        Raises a SweepError when it cannot be deleted; then it is there still.
+        """
         ...
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from jobs.agree import Agreement, Compared, agree, sources_of
-from jobs.clear import clear
+from jobs.clear import clear, drop
 from jobs.errors import LeaseHeld, SweepError
 from jobs.lease import Hold, acquire, kept
 from jobs.mark import Mark, Rebuilder, Shelves, lease_key
@@ -144,7 +144,7 @@ async def _give_up(shelves: Shelves, by: Rebuilder, mark: Mark) -> None:
             await retry(partial(state.remove, Rebuild, key, found[1]), by.policy)
         await shelves.life.drop(fresh)
     except SweepError as error:
-        log.warning("rebuild.left", extra={"fresh": fresh, "cause": str(error)})
+        log.warning("rebuild.left", extra={"key": fresh, "reason": str(error)})
 
 
 async def _finish(shelves: Shelves, by: Rebuilder, mark: Mark) -> None:
@@ -152,5 +152,4 @@ async def _finish(shelves: Shelves, by: Rebuilder, mark: Mark) -> None:
     left = await retry(shelves.life.beside, by.policy)
     await by.sleep(shelves.life.propagation)
     await mark.remove()
-    for name in left:
-        await retry(partial(shelves.life.drop, name), by.policy)
+    await drop(shelves, by, left)

@@ -76,6 +76,9 @@ def _print(found: Grouping, drawn: Drawn) -> None:
     if drawn.drawn or drawn.failed:
         failed = f"; {drawn.failed:,} images have changed, are gone, or cannot be decoded" if drawn.failed else ""
         out.print(f"{drawn.drawn:,} sketches drawn{failed}.")
+    if found.stopped and not found.images:
+        out.print("Stopped before anything was grouped. Run it again.")
+        return
     out.print(f"{found.images:,} images: {found.groups:,} groups with {found.copies:,} copies beside their first.")
     out.print(f"{found.changed:,} records changed and published.")
     if found.without:

@@ -12,10 +12,13 @@ import click
 
 from jobs.cli.output import answering, err, out, print_json, printable, table
 from jobs.errors import Misconfigured, StorageFailed
-from jobs.inscribe import inscribed, new
+from jobs.inscribe import inscribed, new, without
 from jobs.settings import Settings, load
 from jobs.teach import Teaching, teach
 from jobs.wiring import embedders
+
+LONGEST = 100
+"""Characters of a category's name, as a taxonomy takes it."""
 
 
 @click.command("teach", short_help="Teach categories by a folder of a few pictures each.")
@@ -46,6 +49,9 @@ def teach_command(*, folder: Path, into: Path, against: Path | None, pay: bool, 
         if into.suffix not in (".yaml", ".yml"):
             raise Misconfigured("teach", str(into), "a taxonomy file ends in .yaml or .yml")
         text = _text(into)
+        without(text, str(into))
+        if not os.access(into.resolve().parent, os.W_OK):
+            raise Misconfigured("teach", str(into), "nothing can be written there", hint="Name another file by --into.")
         taught = asyncio.run(_teach(load(), folder, against, pay=pay))
         for name, reason in taught.skipped:
             err.print(f"imagesweep: left out {printable(name)}: {printable(reason)}")
@@ -77,24 +83,21 @@ async def _teach(settings: Settings, folder: Path, against: Path | None, *, pay:
         if embedder.price and not pay:
             cause = f"{embedder.asked} costs {embedder.price:g} a picture"
             raise Misconfigured("teach", str(folder), cause, hint="Say --pay, or set IMAGESWEEP_EMBEDDER to a local model.")
-        folders = {_category(path): _files(path) for path in _folders(folder)}
+        folders: dict[str, list[Path]] = {}
+        for path in _folders(folder):
+            folders.setdefault(_category(path), []).extend(_files(path))
         return await teach(embedder=embedder, folders=folders, against=_files(against) if against else ())
 
 
 def _category(path: Path) -> str:
     name = unicodedata.normalize("NFC", path.name)
-    if not name.isprintable():
+    if not name.isprintable() or name != name.strip() or len(name) > LONGEST:
         raise Misconfigured("teach", printable(str(path)), "its name cannot be that of a category", hint="Rename the folder.")
     return name
 
 
 def _folders(folder: Path) -> list[Path]:
-    try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise Misconfigured(
-            "teach", str(folder), error.strerror or str(error), hint="Give this user the right to read it."
-        ) from error
+    found = [path for path in _listed(folder) if path.is_dir()]
     if not found:
         raise Misconfigured("teach", str(folder), "there is no folder in it", hint="Each category is a folder of pictures.")
     return found
@@ -126,13 +129,18 @@ def _text(into: Path) -> str:
 def _write(into: Path, text: str) -> None:
     """Put a new text in the place of the old one, whole or not at all."""
     target = into.resolve()
+    made: Path | None = None
     try:
         with tempfile.NamedTemporaryFile("wb", dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+            made = Path(file.name)
             file.write(text.encode())
-        Path(file.name).chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-        Path(file.name).replace(target)
+        made.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        made.replace(target)
     except OSError as error:
         raise StorageFailed("teach", str(into), error.strerror or str(error), hint="The file is as it was.") from error
+    finally:
+        if made is not None:
+            made.unlink(missing_ok=True)
 
 
 def _umask() -> int:

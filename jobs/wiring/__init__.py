@@ -145,7 +145,7 @@ def settle(settings: Settings) -> float:
 def index_key(settings: Settings) -> str:
     """Return what names the index for every process that shares it, whatever folder it was started in."""
     kind, location = split("index", settings.index)
-    return f"{kind}:{Path(location).resolve() if kind == 'tantivy' else location.rstrip('/')}"
+    return f"{kind}:{Path(location).resolve() if kind == 'tantivy' else location.rstrip('/').lower()}"
 
 
 @asynccontextmanager

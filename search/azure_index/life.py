@@ -6,7 +6,6 @@ makes. A rebuild makes `INDEX-v2026...`, named by its time; when it is full the 
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -26,8 +25,6 @@ PROPAGATION = 15.0
 """Seconds until every part of the service knows where an alias leads: up to ten, as the service says, and some."""
 
 Credential = AzureKeyCredential | AsyncTokenCredential
-
-_log = logging.getLogger(__name__)
 
 
 async def create_azure_search(place: Place, credential: Credential, *, dimensions: int | None) -> str:
@@ -59,8 +56,12 @@ class AzureLife:
         self._now = now
 
     async def in_use(self) -> str | None:
-        """Return the index that the alias leads to."""
-        return await _alias(self._service)
+        """Return the index that the alias leads to, or the one that has its name."""
+        name = self._service.place.name
+        used = await _alias(self._service)
+        if used is None and await self._service.look("open", f"/indexes('{name}')", unless=(MISSING,)) is not None:
+            return name
+        return used
 
     async def beside(self) -> Sequence[str]:
         """Return the indexes that are named as those that this program makes for the alias, but for the one that it leads to."""
@@ -90,7 +91,14 @@ class AzureLife:
 
     async def drop(self, name: str) -> None:
         """Delete an index; the service refuses to delete one that an alias leads to."""
-        await _drop(self._service, name)
+        answer = await self._service.ask("delete", "DELETE", f"/indexes('{name}')")
+        if answer.status == MISSING:
+            return
+        try:
+            self._service.accepted("delete", answer)
+        except SweepError:
+            if await _alias(self._service) != name:
+                raise
 
 
 @asynccontextmanager
@@ -122,13 +130,3 @@ async def _make(service: Service, name: str, dimensions: int | None) -> None:
 async def _point(service: Service, name: str) -> None:
     alias = service.place.name
     await service.must("switch", "PUT", f"/aliases('{alias}')", {"name": alias, "indexes": [name]})
-
-
-async def _drop(service: Service, name: str) -> None:
-    """Delete an index that nothing refers to; what cannot be deleted is left, and said."""
-    try:
-        answer = await service.ask("delete", "DELETE", f"/indexes('{name}')")
-        if answer.status != MISSING:
-            service.accepted("delete", answer)
-    except SweepError as error:
-        _log.warning("index.left", extra={"index": name, "cause": str(error)})

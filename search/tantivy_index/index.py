@@ -102,12 +102,25 @@ class TantivyIndex:
         """Return the images most like a vector, of those that a query narrows down to by its filters."""
         check(query)
         narrowed = filters(query)
-        return await self._do(self._reading, lambda: likest(self._searcher(), self._index.schema, self._path, vector, narrowed))
+        return await self._do(self._reading, lambda: self._likest(vector, narrowed))
 
     async def close(self) -> None:
         """Let what is under way come to its end."""
         await asyncio.to_thread(self._writing.shutdown)
         await asyncio.to_thread(self._reading.shutdown)
+
+    def _likest(self, vector: bytes, narrowed: Query) -> Results:
+        """Look again where another index took the place meanwhile: the rows of its vectors are not those of the documents."""
+        while True:
+            place = self._path.stat().st_ino
+            try:
+                found = likest(self._searcher(), self._index.schema, self._path, vector, narrowed)
+            except IndexError:
+                if self._path.stat().st_ino == place:
+                    raise
+                continue
+            if self._path.stat().st_ino == place:
+                return found
 
     def _searcher(self) -> Searcher:
         seen = stamp(self._path)

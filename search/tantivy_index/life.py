@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import os
 import secrets
 import shutil
@@ -30,8 +29,6 @@ _SHORTEST, _LONGEST = 0.01, 0.25
 _HERE, _EXCHANGE = -100, 2
 """AT_FDCWD and RENAME_EXCHANGE of Linux."""
 
-_log = logging.getLogger(__name__)
-
 
 class TantivyLife:
     """The indexes of one folder's name, by the contract of `jobs.ports.Life`."""
@@ -46,7 +43,7 @@ class TantivyLife:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._path = path.absolute()
+        self._path = path.resolve()  # the folder itself, not a link to it
         self._now = now
         self._clock = clock
         self._sleep = sleep
@@ -61,8 +58,9 @@ class TantivyLife:
 
     @asynccontextmanager
     async def opened(self, name: str) -> AsyncIterator[TantivyIndex]:
-        """Open the one in the folder of this name."""
-        async with open_tantivy(_folder(self._path, name), make=False) as index:
+        """Open the one of this name: in the folder of the name, or in the place once it has taken it."""
+        taken = await self.in_use() == name
+        async with open_tantivy(self._path if taken else _folder(self._path, name), make=False) as index:
             yield index
 
     async def make(self) -> str:
@@ -124,7 +122,11 @@ def _exchange(one: Path, other: Path) -> None:
         return
     aside = one.with_name(f".{other.name}.{_OLD}{secrets.token_hex(4)}")
     other.rename(aside)
-    one.rename(other)
+    try:
+        one.rename(other)
+    except OSError:
+        aside.rename(other)
+        raise
     aside.rename(one)
 
 
@@ -164,5 +166,5 @@ def _drop(path: Path, name: str) -> None:
         shutil.rmtree(folder)
     except FileNotFoundError:
         return
-    except OSError as error:  # what cannot be deleted is found and tried again by the next rebuild
-        _log.warning("index.left", extra={"index": str(folder), "cause": str(error)})
+    except OSError as error:
+        raise StorageFailed("delete", str(folder), error.strerror or str(error), hint="Delete this folder by hand.") from error

@@ -139,6 +139,22 @@ def test_after_a_switch_whoever_has_the_index_open_sees_and_writes_the_new_one(s
     run(look())
 
 
+def test_after_a_switch_its_name_opens_the_one_in_use(shop: Shop, run: Run) -> None:
+    async def look() -> None:
+        await shop.used.publish([picture("old.jpg")])
+        fresh = await shop.life.make()
+        async with shop.life.opened(fresh) as index:
+            await index.publish([picture("new.jpg")])
+            await until(index, [("new.jpg", 1)])
+        await shop.life.switch(fresh)
+        async with shop.life.opened(fresh) as index:
+            await index.publish([picture("newer.jpg")])
+        async with shop.opened() as again:
+            await until(again, [("new.jpg", 1), ("newer.jpg", 1)])
+
+    run(look())
+
+
 def test_opening_never_makes_one_and_a_missing_one_never_takes_the_place(shop: Shop, run: Run) -> None:
     async def look() -> None:
         await shop.used.publish([picture("old.jpg")])

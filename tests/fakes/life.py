@@ -83,6 +83,10 @@ class MemoryFolders(MemoryLife):
     async def in_use(self) -> str | None:
         return self._mark
 
+    @asynccontextmanager
+    async def opened(self, name: str) -> AsyncIterator[Named]:
+        yield Named(self, None if name == self._mark else name)
+
     async def switch(self, name: str) -> None:
         if name not in self.all:
             raise Misconfigured("switch", name, "there is none of this name")

@@ -166,7 +166,3 @@ class Living:
     @asynccontextmanager
     async def opened(self, name: str) -> AsyncIterator[Any]:
         yield Wire(Named(self._life, name), self._process, lambda method, _: f"rebuild {method}")
-
-
-def _named(method: str, args: tuple[Any, ...]) -> str:
-    return f"rebuild {method} {type(args[1]).__name__}" if method == "put" else f"rebuild {method}"

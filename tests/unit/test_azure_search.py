@@ -25,6 +25,7 @@ from tests.conftest import Run, entered
 from tests.pictures import PHOTOS, picture
 from tests.search_kit import ADMIN, address_of
 from tests.standins.search import Fault, SearchService
+from tests.standins.search_http import Refused
 
 A, B, C = picture("a"), picture("b"), picture("c")
 
@@ -282,13 +283,32 @@ def test_an_alias_moves_and_the_old_index_is_deleted_by_its_name(place: Place, s
     assert set(service.indexes) == {"images-v20260102030405", "images-v1-of-another-v1", "images-video-v1-v1"}
 
 
+def test_an_index_that_cannot_be_deleted_is_said_to_be_there_still(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(create_azure_search(place, ADMIN, dimensions=2))
+    with entered(run, life(place)) as indexes:
+        name = run(indexes.make())
+        define = SearchService._define
+
+        def refusing(self: SearchService, method: str, *about: Any) -> Any:
+            if method == "DELETE":
+                raise Refused(403, "not today")
+            return define(self, method, *about)
+
+        monkeypatch.setattr(SearchService, "_define", refusing)
+        with pytest.raises(Misconfigured, match="403"):
+            run(indexes.drop(name))
+        assert run(indexes.beside()) == [name]
+
+
 def test_an_index_without_an_alias_is_not_replaced(place: Place, service: SearchService, run: Run) -> None:
     run(create_azure_search(place, ADMIN, dimensions=2))
     service.indexes = {"images": service.indexes["images-v1"]}
     service.aliases = {}
     assert "without an alias" in run(create_azure_search(place, ADMIN, dimensions=2))
-    with entered(run, life(place)) as indexes, pytest.raises(Misconfigured, match="not of an alias"):
-        run(indexes.make())
+    with entered(run, life(place)) as indexes:
+        assert run(indexes.in_use()) == "images"
+        with pytest.raises(Misconfigured, match="not of an alias"):
+            run(indexes.make())
     assert set(service.indexes) == {"images"}
 
 

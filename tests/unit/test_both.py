@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from jobs.both import open_both
+from jobs.cli import _Plain
 from jobs.errors import StorageFailed, SweepError, Transient
 from jobs.mark import Shelves
 from jobs.model import Rebuild, Record
@@ -87,6 +90,17 @@ def test_a_new_index_that_is_broken_for_good_is_given_up_and_the_old_one_goes_on
     assert "the disk is full" in found.failed
 
 
+def test_a_line_says_which_index_was_given_up_and_why(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    shelf = Shelf()
+    fresh = run(shelf.begin())
+    shelf.life.all[fresh] = Broken(StorageFailed("publish", fresh, "the disk is full"))
+    with caplog.at_level(logging.WARNING, "imagesweep"):
+        run(published(shelf))
+    [line] = caplog.records
+    assert _Plain().format(line).startswith(f"imagesweep: rebuild.failed {fresh} ")
+    assert "the disk is full" in _Plain().format(line)
+
+
 def test_a_new_index_that_fails_in_passing_alone_is_given_up_within_the_tries_of_one_publish(run: Run) -> None:
     shelf = Shelf()
     fresh = run(shelf.begin())
@@ -106,6 +120,26 @@ def test_a_passing_fault_gives_nothing_up(run: Run) -> None:
     assert found
     assert found.failed == ""
     assert len(shelf.life.all[fresh].documents) == 1
+
+
+def test_faults_of_one_rebuild_do_not_count_against_the_next(run: Run) -> None:
+    shelf = Shelf()
+
+    async def play() -> Rebuild | None:
+        async with open_both(shelf.life.index, state=shelf.store, key=KEY, opened=shelf.life.opened) as both:
+            for times in (3, 1):
+                fresh = await shelf.begin()
+                shelf.life.all[fresh] = Broken(Transient("publish", fresh, "status 503"), times=times)
+                for _ in range(times):
+                    with suppress(Transient):
+                        await both.publish([picture("a.jpg")])
+                last = shelf.rebuild()
+                await shelf.store.remove(Rebuild, KEY)
+            return last
+
+    found = run(play())
+    assert found
+    assert found.failed == ""
 
 
 def test_faults_of_both_are_not_the_new_ones(run: Run) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from jobs.cli import main
+from jobs.cli.reports import Stop
 
 SAMPLES = Path(__file__).parents[2] / "samples/animals"
 
@@ -55,6 +56,13 @@ def test_a_small_copy_is_found_and_hidden(archive: Path) -> None:
     printed = CliRunner().invoke(main, ["group"]).stdout
     assert "1 groups with 1 copies" in printed
     assert "1 have no sketch" in printed
+
+
+def test_what_was_stopped_before_it_compared_tells_no_figures(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert archive.is_dir()
+    monkeypatch.setattr(Stop, "__call__", lambda _: True)
+    printed = CliRunner().invoke(main, ["group"])
+    assert (printed.exit_code, printed.stdout) == (75, "Stopped before anything was grouped. Run it again.\n")
 
 
 def test_what_cannot_be_grouped_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

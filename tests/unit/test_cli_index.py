@@ -62,6 +62,14 @@ def test_the_same_folder_is_the_same_index_whatever_it_is_called(home: Path, mon
     assert len(named) == 1
 
 
+def test_the_same_address_is_the_same_index_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = set()
+    for location in ("https://shop.search.windows.net/images", "HTTPS://Shop.search.windows.net/images/"):
+        monkeypatch.setenv("IMAGESWEEP_INDEX", f"azure-search:{location}")
+        named.add(index_key(load()))
+    assert len(named) == 1
+
+
 def test_an_empty_ledger_makes_an_empty_index(home: Path) -> None:
     done = CliRunner().invoke(index_command, ["rebuild"])
     assert done.exit_code == 0, done.output

@@ -104,8 +104,49 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(home: Path, argum
     assert (home / "broken.yaml").read_text() == "rules: ["
 
 
-def test_a_paid_embedder_is_asked_only_when_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize(
+    ("into", "category", "said"),
+    [
+        ("spoilt.yaml", "dogs", "spoilt.yaml"),
+        ("nowhere/own.yaml", "dogs", "nothing can be written there"),
+        ("own.yaml", "d" * 101, "cannot be that of a category"),
+        ("own.yaml", "dogs ", "cannot be that of a category"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is_paid_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, into: str, category: str, said: str
+) -> None:
+    axes = paying(tmp_path, monkeypatch, ("cats", category))
+    (tmp_path / "spoilt.yaml").write_text("name: x\nversion: 1\nrules: [")
+    result = invoked("teach", "shown", "--into", into, "--pay")
+    assert (result.exit_code, axes.names) == (2, [])
+    assert said in result.output
+
+
+def test_a_category_in_two_spellings_of_its_name_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paying(tmp_path, monkeypatch, ("cats", "caf\u00e9", "cafe\u0301"))
+    taught = told("teach", "shown", "--into", "own.yaml", "--pay")
+    assert [(one["category"], one["pictures"]) for one in taught["categories"]] == [("caf\u00e9", 4), ("cats", 2)]
+
+
+def test_a_file_that_cannot_be_replaced_is_as_it_was_and_nothing_is_left_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paying(tmp_path, monkeypatch, ("cats", "dogs"))
+    (tmp_path / "own.yaml").write_text("name: own\nversion: 1\n")
+
+    def refuse(_: Path, __: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert invoked("teach", "shown", "--into", "own.yaml", "--pay").exit_code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.yaml", "shown"]
+    assert (tmp_path / "own.yaml").read_text() == "name: own\nversion: 1\n"
+
+
+def paying(home: Path, monkeypatch: pytest.MonkeyPatch, categories: tuple[str, ...]) -> Axes:
+    """Set a paid embedder, and make folders with two pictures each."""
+    monkeypatch.chdir(home)
     axes = Axes()
     axes.price = 0.1
 
@@ -115,10 +156,15 @@ def test_a_paid_embedder_is_asked_only_when_it_is_said(tmp_path: Path, monkeypat
 
     monkeypatch.setitem(embedders.EMBEDDERS, "paid", paid)
     monkeypatch.setenv("IMAGESWEEP_EMBEDDER", "paid:1")
-    for at, name in enumerate(("dogs", "cats")):
-        (tmp_path / "shown" / name).mkdir(parents=True)
+    for at, name in enumerate(categories):
+        (home / "shown" / name).mkdir(parents=True)
         for one in "ab":
-            (tmp_path / "shown" / name / f"{one}.jpg").write_text(f"{at} {one}")
+            (home / "shown" / name / f"{one}.jpg").write_text(f"{at} {one} {name}")
+    return axes
+
+
+def test_a_paid_embedder_is_asked_only_when_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = paying(tmp_path, monkeypatch, ("cats", "dogs"))
     refused = invoked("teach", "shown", "--into", "own.yaml")
     assert (refused.exit_code, "--pay" in refused.output, axes.names) == (2, True, [])
     assert told("teach", "shown", "--into", "own.yaml", "--pay")["calls"] == 4

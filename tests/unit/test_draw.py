@@ -78,5 +78,5 @@ def test_only_the_version_that_was_analysed_is_looked_at(shop: Shop) -> None:
 
 
 def test_it_stops_when_it_is_asked_to(shop: Shop) -> None:
-    assert drawing(shop, stopped=lambda: True).stopped
+    assert drawing(shop, stopped=lambda: True) == Drawn(drawn=0, failed=0, stopped=True)
     assert drawing(shop).drawn == 3

@@ -20,6 +20,7 @@ from jobs.errors import StorageFailed
 from jobs.forget import forget
 from jobs.group import Grouping, group
 from jobs.model import Analysis, Claim, Image, OpenPage, Outcome, Record
+from jobs.ports import Document
 from jobs.sweep import sweep
 from search.query import Copies, Query
 from tests.fakes.index import MemoryIndex
@@ -263,6 +264,43 @@ def test_it_stops_when_it_is_asked_to_and_goes_on_later(shop: Shop) -> None:
     told = grouping(shop, stopped=lambda: True)
     assert (told.stopped, told.changed, found(shop, "only")) == (True, 0, set())
     assert grouping(shop).changed == 3
+
+
+def test_it_stops_before_it_compares_and_while_it_does(shop: Shop) -> None:
+    asked: list[int] = []
+
+    async def never(_: Callable[[Pictures], Firsts], __: Pictures) -> Firsts:
+        raise AssertionError("there was no time left for it")
+
+    def stopped() -> bool:
+        asked.append(len(asked))
+        return len(asked) > 1
+
+    assert grouping(shop, stopped=lambda: True, aside=never) == Grouping(stopped=True)
+    assert grouping(shop, stopped=stopped) == Grouping(stopped=True)
+    assert len(asked) == 2, "once for the batch that was read, and once for the first picture"
+
+
+class Contended(MemoryStore):
+    """A store in which a takeover has every open page that a grouping writes, and is not done with it yet."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.__dict__ = store.__dict__
+
+    async def put(self, key: str, document: Document, version: str | None) -> str:
+        written = await super().put(key, document, version)
+        if isinstance(document, OpenPage):
+            await super().put(key, replace(document, taken="a sweep"), written)
+        return written
+
+
+def test_a_sweep_that_takes_over_a_page_of_many_keeps_none_of_the_others_from_being_grouped(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.group.BATCH", 1)
+    store = Contended(shop.store)
+    assert grouping(shop, shelf=Shelf(store, store, store, shop.index)).changed == 3
+    agrees(shop)
 
 
 def test_a_deferred_image_shows_its_older_version_and_stays_grouped(shop: Shop) -> None:

@@ -124,6 +124,18 @@ def test_examples_that_were_spoilt_are_refused_with_their_line(old: str, new_: s
     assert abs(int(caught.value.key.rpartition(" ")[2]) - line) <= 4
 
 
+@pytest.mark.parametrize("spoil", [("direction: |", "direction: |\n        !"), ("threshold: 0.5000", "threshold: 5")])
+def test_examples_that_were_spoilt_can_be_taught_again(spoil: tuple[str, str]) -> None:
+    text = written(RULES, lesson("boots"))
+    assert written(text.replace(*spoil), lesson("boots")) == text
+
+
+def test_a_fault_in_a_rule_behind_the_examples_is_told_by_its_line() -> None:
+    text = written("name: shoes\nversion: 2\n", lesson("boots")) + "rules:\n  - {category: a}\n"
+    with pytest.raises(Misconfigured, match=f"line {text.count(chr(10))}:"):
+        written(text, lesson("boots"))
+
+
 def test_a_category_cannot_be_taught_twice() -> None:
     with pytest.raises(Misconfigured, match="twice"):
         written(RULES, lesson("boots"), lesson("boots", OTHER))

@@ -17,7 +17,7 @@ from tests.conftest import Run
 from tests.fakes.index import MemoryIndex
 from tests.fakes.store import MemoryStore
 from tests.pictures import PHOTOS, picture
-from tests.unit.rebuild_kit import POLICY, Dead, Stage, Turns
+from tests.unit.rebuild_kit import KEY, POLICY, Dead, Stage, Turns
 
 SEEDS = range(600)
 
@@ -257,6 +257,37 @@ def test_a_sleeper_cannot_switch_once_publishers_are_told_of_no_rebuild(run: Run
     assert (came, done.finished, done.former) == (["refused"], False, "v1")
     stage.check()
     stage.check_clean()
+
+
+def test_what_cannot_be_dropped_stays_known_to_publishers_for_its_sleeper_may_switch_to_it() -> None:
+    stage = Stage(Turns("stuck", kill=("rebuild", STEPS.index("life switch") + 1)))
+    asleep(stage)
+
+    async def stuck(name: str) -> None:
+        raise StorageFailed("delete", name, "status 403")
+
+    stage.life.drop = stuck  # type: ignore[method-assign]  # deletes nothing
+    with pytest.raises(StorageFailed, match="403"):
+        asyncio.run(stage.rebuild("next", wired=False))
+    assert stage.rebuilt().fresh == "v2"
+    assert stage.life.used == "v1"
+
+
+def test_a_rebuild_that_another_clears_says_that_it_was_taken_over(run: Run) -> None:
+    stage = Stage(Turns("cleared"))
+
+    def take_back(_: str, what: str) -> None:
+        if what == "fresh revisions":
+            document, version = stage.store.documents["Rebuild", KEY]
+            stage.store.documents["Rebuild", KEY] = (document, version + "0")
+
+    stage.turns.before = take_back
+
+    async def play() -> dict[str, object]:
+        await stage.begin()
+        return await stage.turns.play(rebuild=stage.rebuild())
+
+    assert isinstance(run(play())["rebuild"], LeaseLost)
 
 
 class Lossy(MemoryIndex):
