@@ -96,7 +96,7 @@ def test_looking_before_the_first_sweep(desk: Desk, command: list[str]) -> None:
 
 def test_two_sweeps_at_once(desk: Desk) -> None:
     for n in range(60):
-        desk.photo(f"{n}.png", n, size=(600, 400))
+        desk.photo(f"{n}.png", n, size=(3000, 2000))  # the first is to be at it for longer than the second takes to start
     first = desk.start("sweep", "--json")
     lock = desk.home / ".imagesweep"
     while not list(lock.glob("sweep-*.lock")) and first.poll() is None:
