@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Coroutine, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -41,6 +42,12 @@ def pytest_runtest_setup() -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
     return (yield from _without_node())
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """Take off what the function app puts on our logger when it is imported: it rewrites every line of the process."""
+    logging.getLogger("imagesweep").filters.clear()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tantivy import Index, IndexWriter
 from jobs.errors import Misconfigured, StorageFailed, SweepError
 from search.tantivy_index.schema import VERSION, schema
 
+TRIES = 3
 HEAP = 100_000_000
 """Bytes that one batch may take in memory before it spills into segments that have to be merged; small ones take what they need."""
 
@@ -40,8 +41,27 @@ def opened(path: Path, *, read_only: bool, make: bool = True) -> Index:
         check(path)
         index = Index.open(str(path))
         index.config_reader(reload_policy="manual")
-        index.reload()
+        reloaded(index, path)
         return index
+
+
+def reloaded(index: Index, path: Path) -> Stamp:
+    """Let searches see the newest commit, and return its stamp; again where another index took the place in the midst of it.
+
+    What cannot be read is tried three times: two changes of places may have left everything where it was.
+    """
+    failures = 0
+    while True:
+        seen = stamp(path)
+        try:
+            index.reload()
+        except ValueError:
+            failures += stamp(path) == seen
+            if failures == TRIES:
+                raise
+            continue
+        if stamp(path) == seen:
+            return seen
 
 
 def write(path: Path, change: Change) -> Callable[[], None]:

@@ -21,7 +21,7 @@ from search.checks import check
 from search.document import SearchDocument, document
 from search.query import Query, Results, filters
 from search.tantivy_index.answer import answer
-from search.tantivy_index.files import Busy, Change, Stamp, opened, stamp, translated, write
+from search.tantivy_index.files import Busy, Change, Stamp, opened, reloaded, stamp, translated, write
 from search.tantivy_index.likeness import likest
 from search.tantivy_index.revisions import Revision, revisions
 from search.tantivy_index.schema import VERSION, fill, unfit
@@ -123,10 +123,8 @@ class TantivyIndex:
                 return found
 
     def _searcher(self) -> Searcher:
-        seen = stamp(self._path)
-        if seen != self._seen:
-            self._index.reload()
-            self._seen = seen
+        if stamp(self._path) != self._seen:
+            self._seen = reloaded(self._index, self._path)
         return self._index.searcher()
 
     async def _write(self, change: Change) -> None:

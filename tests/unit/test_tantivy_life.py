@@ -103,7 +103,7 @@ def test_a_switch_waits_for_writers_and_at_last_says_so(path: Path, beside: Path
 def test_searches_never_miss_the_index_while_folders_change_places(path: Path, beside: Path, run: Run) -> None:
     async def both() -> None:
         async with open_tantivy(path, read_only=True) as reader, asyncio.TaskGroup() as group:
-            swapping = group.create_task(asyncio.to_thread(lambda: [swap(beside, path) for _ in range(40)]))
+            swapping = group.create_task(asyncio.to_thread(lambda: [swap(beside, path) for _ in range(400)]))
             while not swapping.done():
                 assert [hit.name for hit in (await reader.search(Query())).hits] in (["old.jpg"], ["new.jpg"])
 
