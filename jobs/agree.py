@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 
-from jobs.compare import Batches, Stream
+from jobs.compare import indexed, stored
 from jobs.decide import KEEPSAKES
 from jobs.errors import StorageFailed
 from jobs.model import Record, shown
@@ -58,7 +58,7 @@ async def differences(
 
     What is marked `unpublished` may be there or not. Raises StorageFailed when a side is out of order.
     """
-    store, shelf = _sides(source, ledger, index, policy)
+    store, shelf = stored(source, ledger, policy), indexed(source, index, policy)
     try:
         while True:
             await store.fill()
@@ -77,20 +77,6 @@ async def differences(
     finally:
         await store.close()
         await shelf.close()
-
-
-def _sides(source: str, ledger: Ledger, index: Index, policy: Policy) -> tuple[Stream[Record], Stream[tuple[str, int]]]:
-    async def records(after: str | None) -> Batches[Record]:
-        async with aclosing(ledger.scan(source, after=after)) as batches:
-            async for batch in batches:
-                yield [(record.name, record) for record in batch]
-
-    async def documents(after: str | None) -> Batches[tuple[str, int]]:
-        async with aclosing(index.revisions(source)) as batches:
-            async for batch in batches:
-                yield [(name, (key, rev)) for name, key, rev in batch if after is None or name > after]
-
-    return Stream("the store", records, policy), Stream("the index", documents, policy)
 
 
 def _named(record: Record | None, document: tuple[str, int] | None) -> tuple[str, int | None]:

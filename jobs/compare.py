@@ -176,17 +176,30 @@ def sides(*, source: Source, ledger: Ledger, index: Index, prefix: str, policy: 
             hidden.add(page.odd)
             yield [(blob.name, blob) for blob in page.blobs]
 
+    listing = Stream("the listing", blobs, policy)
+    return Sides(
+        listing, stored(source.key, ledger, policy, prefix=prefix), indexed(source.key, index, policy, prefix=prefix), hidden
+    )
+
+
+def stored(source: str, ledger: Ledger, policy: Policy, *, prefix: str = "") -> Stream[Record]:
+    """Open the store's side of a source."""
+
     async def records(after: str | None) -> Batches[Record]:
-        async for batch in _closed(ledger.scan(source.key, prefix=prefix, after=after)):
+        async for batch in _closed(ledger.scan(source, prefix=prefix, after=after)):
             yield [(record.name, record) for record in batch]
 
+    return Stream("the store", records, policy)
+
+
+def indexed(source: str, index: Index, policy: Policy, *, prefix: str = "") -> Stream[tuple[str, int]]:
+    """Open the index's side of a source: ids and revisions."""
+
     async def documents(after: str | None) -> Batches[tuple[str, int]]:
-        async for batch in _closed(index.revisions(source.key)):
+        async for batch in _closed(index.revisions(source)):
             yield [(name, (key, rev)) for name, key, rev in batch if name.startswith(prefix) and (after is None or name > after)]
 
-    return Sides(
-        Stream("the listing", blobs, policy), Stream("the store", records, policy), Stream("the index", documents, policy), hidden
-    )
+    return Stream("the index", documents, policy)
 
 
 async def _closed(stream: AsyncIterator[T]) -> AsyncGenerator[T, None]:

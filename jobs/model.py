@@ -236,6 +236,11 @@ def shown(record: Record) -> bool:
     return record.analysis is not None and record.outcome not in (Outcome.DEAD, Outcome.GONE, Outcome.FORGOTTEN)
 
 
+def standing(record: Record) -> tuple[int, str | None]:
+    """Return what another publish of the same record changes: who removed a refused document has marked the record."""
+    return record.rev, record.unpublished
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The place inside an unfinished scan: every name up to `after` is stored and published. The rest is frozen at its start.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from jobs.errors import StorageFailed
-from jobs.model import Record, shown
+from jobs.model import Record, shown, standing
 from jobs.ports import Index, Ledger
 from jobs.retry import retry
 from jobs.run import Run
@@ -30,23 +30,16 @@ async def publish(records: Sequence[Record], *, ledger: Ledger, index: Index, ru
         refused = await _upload(todo, index=index, run=run)
         seen = {record.id: record.version for record in todo}
         current = await retry(partial(ledger.look_up, list(seen), seen=seen), run.terms.retry)
-        moved = [record.id for record in todo if record.id in current and _state(current[record.id]) != _state(record)]
-        standing = [current.get(record.id, record) for record in todo if record.id not in moved]
+        moved = [record.id for record in todo if record.id in current and standing(current[record.id]) != standing(record)]
+        still = [current.get(record.id, record) for record in todo if record.id not in moved]
         marks = [
-            replace(record, unpublished=refused.get(record.id))
-            for record in standing
-            if record.unpublished != refused.get(record.id)
+            replace(record, unpublished=refused.get(record.id)) for record in still if record.unpublished != refused.get(record.id)
         ]
         if marks:
             written = await write(ledger, marks, run.terms.retry)
             moved += [ours.id for ours, kept in zip(marks, written, strict=True) if kept is None]
         todo = list((await retry(partial(ledger.look_up, moved, vectors=True), run.terms.retry)).values()) if moved else []
     raise StorageFailed("publish", todo[0].name, "its record keeps changing while it is published", hint="Run the sweep again.")
-
-
-def _state(record: Record) -> tuple[int, str | None]:
-    """Return what another publish of the same record changes: who removed a refused document has marked the record."""
-    return record.rev, record.unpublished
 
 
 async def _upload(todo: Sequence[Record], *, index: Index, run: Run) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from jobs.errors import StorageFailed, Transient
-from jobs.model import Record, shown
+from jobs.model import Record, shown, standing
 from jobs.ports import Index, Ledger
 from jobs.retry import Policy, retry
 from jobs.write import write
@@ -84,23 +84,16 @@ async def send(ids: Sequence[str], *, ledger: Ledger, index: Index, policy: Poli
         records = await retry(partial(ledger.look_up, ids, vectors=True), policy)
         refused = await _upload(ids, list(records.values()), index=index, policy=policy)
         taken |= {key: key in records and shown(records[key]) and key not in refused for key in ids}
-        current = await retry(partial(ledger.look_up, ids), policy)
-        moved = [key for key, record in current.items() if key not in records or _state(record) != _state(records[key])]
-        marks = [
-            replace(current[key], unpublished=reason)
-            for key, reason in refused.items()
-            if key in current and key not in moved and current[key].unpublished is None
-        ]
+        seen = {key: record.version for key, record in records.items()}
+        current = await retry(partial(ledger.look_up, ids, seen=seen), policy)
+        moved = [key for key, record in current.items() if key not in records or standing(record) != standing(records[key])]
+        still = {key: current.get(key, records[key]) for key in refused if key not in moved}
+        marks = [replace(record, unpublished=refused[key]) for key, record in still.items() if record.unpublished is None]
         written = await write(ledger, marks, policy) if marks else []
         ids = moved + [mark.id for mark, kept in zip(marks, written, strict=True) if kept is None]
         if not ids:
             return sum(taken.values())
     raise StorageFailed("rebuild", ids[0], "its record keeps changing while it is published", hint="Run the rebuild again.")
-
-
-def _state(record: Record) -> tuple[int, str | None]:
-    """Return what another publish of the same record changes: who removed a refused document has marked the record."""
-    return record.rev, record.unpublished
 
 
 async def _upload(ids: Sequence[str], records: Sequence[Record], *, index: Index, policy: Policy) -> dict[str, str]:

@@ -16,6 +16,8 @@ from jobs.errors import Misconfigured, StorageFailed, SweepError
 from search.tantivy_index.schema import VERSION, schema
 
 TRIES = 3
+"""How often what cannot be read is tried."""
+
 HEAP = 100_000_000
 """Bytes that one batch may take in memory before it spills into segments that have to be merged; small ones take what they need."""
 

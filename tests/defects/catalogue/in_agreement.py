@@ -85,7 +85,7 @@ IN_AGREEMENT = (
         name="revisions not compared after publishing",
         promise=AGREE,
         file="jobs/publish.py",
-        edits=(("and _state(current[record.id]) != _state(record)]", "and current[record.id].rev < 0]"),),
+        edits=(("and standing(current[record.id]) != standing(record)]", "and current[record.id].rev < 0]"),),
         says=UNSEEN,
         seeds=range(395, 396),
     ),
