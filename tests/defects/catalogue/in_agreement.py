@@ -92,7 +92,7 @@ IN_AGREEMENT = (
     Defect(
         name="another's removal not seen after publishing",
         promise=AGREE,
-        file="jobs/publish.py",
+        file="jobs/model.py",
         edits=(("    return record.rev, record.unpublished\n", "    return record.rev, None\n"),),
         says="FAILED .*test_a_document_that_another_took_away_meanwhile_is_published_again",
         test="tests/unit/test_claims.py",
